@@ -1,0 +1,58 @@
+//! What a policy says about its guards.
+
+use serde::{Deserialize, Serialize};
+
+/// Margins, limits and the error budget of one trial, as in `spec.rollout.guards`.
+///
+/// A 0 would be a test that nothing can pass (or, for alpha, one that nothing can fail), so the numbers that are
+/// used are at least 1 permille.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GuardSettings {
+    /// How far the mean uncertainty may move, either way, in permille.
+    pub uncertainty_margin_permille: u16,
+    /// How far the share of requests sent to Powerful may move, either way, in permille.
+    pub escalation_margin_permille: u16,
+    /// The share of hard faults that is still tolerated, in permille.
+    pub error_rate_permille: u16,
+    /// The chance of a false alarm in a whole attempt, over all guards and any number of looks, in permille.
+    pub alpha_permille: u16,
+}
+
+impl Default for GuardSettings {
+    fn default() -> Self {
+        Self {
+            uncertainty_margin_permille: 50,
+            escalation_margin_permille: 100,
+            error_rate_permille: 10,
+            alpha_permille: 10,
+        }
+    }
+}
+
+impl GuardSettings {
+    /// The uncertainty margin as a fraction.
+    pub fn uncertainty_margin(&self) -> f64 {
+        fraction(self.uncertainty_margin_permille)
+    }
+
+    /// The escalation margin as a fraction.
+    pub fn escalation_margin(&self) -> f64 {
+        fraction(self.escalation_margin_permille)
+    }
+
+    /// The tolerated share of hard faults as a fraction.
+    pub fn error_rate(&self) -> f64 {
+        fraction(self.error_rate_permille)
+    }
+
+    /// The error budget of the attempt as a fraction.
+    pub fn alpha(&self) -> f64 {
+        fraction(self.alpha_permille)
+    }
+}
+
+/// 0.001 to 0.999.
+fn fraction(permille: u16) -> f64 {
+    f64::from(permille.clamp(1, 999)) / 1000.0
+}
