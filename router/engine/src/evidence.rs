@@ -1,0 +1,121 @@
+//! Evidence steps: what the recurrent network reads, one step a source that is present.
+
+use crate::fastgrnn::sigmoid;
+
+/// Numbers a step gives to the cell.
+pub const INPUTS: usize = 8;
+/// Places of the one-hot source. Two are used; three are reserved for supplied embeddings.
+pub const SOURCES: usize = 5;
+
+/// Where evidence comes from. The discriminant is the place in the one-hot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Scores of hashed n-grams.
+    Ngram = 0,
+    /// Counted outcomes of the request's tags.
+    Tag = 1,
+}
+
+/// One piece of evidence.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Evidence {
+    /// Where it comes from.
+    pub source: Source,
+    /// Expected gain of Powerful over Lightweight, about -1 to 1.
+    pub value: f32,
+    /// Probability that Lightweight is good enough, 0 to 1.
+    pub good_enough: f32,
+    /// The logarithm of one plus the count that stands behind it.
+    pub weight: f32,
+}
+
+impl Evidence {
+    /// Evidence of the n-gram scores (logits) of both tiers, made of `found` distinct n-grams.
+    pub fn of_ngrams(scores: NgramScores, found: usize) -> Self {
+        let value = sigmoid(scores.powerful) - sigmoid(scores.lightweight);
+        Self {
+            source: Source::Ngram,
+            value,
+            good_enough: (1.0 - value).clamp(0.0, 1.0),
+            weight: (found as f32).ln_1p(),
+        }
+    }
+
+    /// Evidence of the added counts of the request's tags, shrunk by `prior` pseudo-counts to
+    /// the `overall` means (of `q_P - q_L`, of good enough).
+    pub fn of_tags(counts: TagCounts, overall: [f32; 2], prior: f32) -> Self {
+        let [gain, good_enough] = overall;
+        let total = counts.requests + prior;
+        Self {
+            source: Source::Tag,
+            value: (counts.gain + prior * gain) / total,
+            good_enough: (counts.good_enough + prior * good_enough) / total,
+            weight: counts.requests.ln_1p(),
+        }
+    }
+
+    /// The input of the cell: value, good enough, weight, one-hot of the source.
+    pub fn input(&self) -> [f32; INPUTS] {
+        let mut input = [0.0; INPUTS];
+        input[0] = self.value;
+        input[1] = self.good_enough;
+        input[2] = self.weight;
+        input[INPUTS - SOURCES + self.source as usize] = 1.0;
+        input
+    }
+}
+
+/// N-gram scores of both tiers, before the logistic function.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NgramScores {
+    /// Lightweight answers right.
+    pub lightweight: f32,
+    /// Powerful answers right.
+    pub powerful: f32,
+}
+
+/// Counted outcomes of one tag, or of several added up.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct TagCounts {
+    /// Requests counted.
+    pub requests: f32,
+    /// Sum of `q_P - q_L`.
+    pub gain: f32,
+    /// Sum of good enough (`q_L >= q_P`).
+    pub good_enough: f32,
+}
+
+impl std::ops::AddAssign for TagCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.gain += other.gain;
+        self.good_enough += other.good_enough;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_input_says_value_good_enough_weight_and_the_source() {
+        let evidence = Evidence { source: Source::Tag, value: 0.25, good_enough: 0.5, weight: 2.0 };
+        assert_eq!(evidence.input(), [0.25, 0.5, 2.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn few_counts_are_drawn_to_the_overall_mean() {
+        let counts = TagCounts { requests: 20.0, gain: 10.0, good_enough: 5.0 };
+        let evidence = Evidence::of_tags(counts, [0.1, 0.75], 20.0);
+        assert!((evidence.value - 0.3).abs() < 1e-6);
+        assert!((evidence.good_enough - 0.5).abs() < 1e-6);
+        assert_eq!(evidence.weight, 20_f32.ln_1p());
+    }
+
+    #[test]
+    fn equal_ngram_scores_are_no_reason_for_powerful() {
+        let scores = NgramScores { lightweight: 0.7, powerful: 0.7 };
+        let evidence = Evidence::of_ngrams(scores, 9);
+        assert_eq!((evidence.value, evidence.good_enough, evidence.weight), (0.0, 1.0, 9_f32.ln_1p()));
+    }
+}

@@ -1,0 +1,95 @@
+//! The `FastGRNN` cell (Kusupati et al., arXiv 1901.02358), with the names of `EdgeML`.
+//!
+//! ```text
+//! a_t = W x_t + U h_(t-1)
+//! z_t = sigmoid(a_t + bias_gate)
+//! c_t = tanh(a_t + bias_update)
+//! h_t = z_t * h_(t-1) + (sigmoid(zeta) * (1 - z_t) + sigmoid(nu)) * c_t
+//! ```
+
+/// The logistic function.
+pub fn sigmoid(value: f32) -> f32 {
+    1.0 / (1.0 + (-value).exp())
+}
+
+/// The weights of a cell with `I` inputs and `H` hidden units.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CellWeights<const I: usize, const H: usize> {
+    /// Input weights, shared by gate and update; row `j` belongs to hidden unit `j`.
+    pub w: [[f32; I]; H],
+    /// Recurrent weights, shared by gate and update.
+    pub u: [[f32; H]; H],
+    /// Bias of the gate.
+    pub bias_gate: [f32; H],
+    /// Bias of the update.
+    pub bias_update: [f32; H],
+    /// Scale of the update, before the sigmoid.
+    pub zeta: f32,
+    /// Translation of the update, before the sigmoid.
+    pub nu: f32,
+}
+
+/// A cell that is ready to run.
+///
+/// Weights are kept by input, so that a step goes over all hidden units at once; every sum is
+/// taken in one fixed order (inputs, then state).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cell<const I: usize, const H: usize> {
+    w_by_input: [[f32; H]; I],
+    u_by_input: [[f32; H]; H],
+    bias_gate: [f32; H],
+    bias_update: [f32; H],
+    zeta: f32,
+    nu: f32,
+}
+
+impl<const I: usize, const H: usize> Cell<I, H> {
+    /// Prepares these weights.
+    pub fn new(weights: &CellWeights<I, H>) -> Self {
+        Self {
+            w_by_input: transposed(&weights.w),
+            u_by_input: transposed(&weights.u),
+            bias_gate: weights.bias_gate,
+            bias_update: weights.bias_update,
+            zeta: sigmoid(weights.zeta),
+            nu: sigmoid(weights.nu),
+        }
+    }
+
+    /// One step: `state` goes from `h_(t-1)` to `h_t`.
+    pub fn step(&self, input: &[f32; I], state: &mut [f32; H]) {
+        let mut sums = [0.0; H];
+        accumulate(&mut sums, &self.w_by_input, input);
+        accumulate(&mut sums, &self.u_by_input, state);
+        let units = state.iter_mut().zip(sums).zip(self.bias_gate.iter().zip(&self.bias_update));
+        for ((hidden, sum), (bias_gate, bias_update)) in units {
+            let gate = sigmoid(sum + bias_gate);
+            let update = (sum + bias_update).tanh();
+            *hidden = gate * *hidden + (self.zeta * (1.0 - gate) + self.nu) * update;
+        }
+    }
+}
+
+/// Adds `column * value` for each column and value to the sums.
+pub(crate) fn accumulate<const N: usize, const H: usize>(
+    sums: &mut [f32; H],
+    columns: &[[f32; H]; N],
+    values: &[f32; N],
+) {
+    for (column, value) in columns.iter().zip(values) {
+        for (sum, weight) in sums.iter_mut().zip(column) {
+            *sum += weight * value;
+        }
+    }
+}
+
+/// Columns of a matrix given by rows.
+pub(crate) fn transposed<const N: usize, const M: usize>(rows: &[[f32; N]; M]) -> [[f32; M]; N] {
+    let mut columns = [[0.0; M]; N];
+    for (index, row) in rows.iter().enumerate() {
+        for (column, &weight) in columns.iter_mut().zip(row) {
+            column[index] = weight;
+        }
+    }
+    columns
+}

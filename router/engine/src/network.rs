@@ -1,0 +1,82 @@
+//! The tier network: initial state from the statistics, one cell step an evidence, three heads.
+
+use crate::evidence::{Evidence, INPUTS};
+use crate::fastgrnn::{Cell, CellWeights, accumulate, transposed};
+use crate::features::STATISTICS;
+
+/// Hidden units.
+pub const HIDDEN: usize = 16;
+/// Heads: Lightweight answers right, Powerful answers right, Lightweight is good enough.
+pub const HEADS: usize = 3;
+
+/// The weights of a tier network. Matrices are given by rows, one row an output.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NetworkWeights {
+    /// Mean of each statistic.
+    pub statistics_mean: [f32; STATISTICS],
+    /// Standard deviation of each statistic; positive.
+    pub statistics_std: [f32; STATISTICS],
+    /// Statistics to initial state.
+    pub h0_weight: [[f32; STATISTICS]; HIDDEN],
+    /// Bias of the initial state.
+    pub h0_bias: [f32; HIDDEN],
+    /// The recurrent cell.
+    pub cell: CellWeights<INPUTS, HIDDEN>,
+    /// State to logits.
+    pub head_weight: [[f32; HIDDEN]; HEADS],
+    /// Bias of the logits.
+    pub head_bias: [f32; HEADS],
+}
+
+/// A tier network that is ready to run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    mean: [f32; STATISTICS],
+    std: [f32; STATISTICS],
+    h0_by_input: [[f32; HIDDEN]; STATISTICS],
+    h0_bias: [f32; HIDDEN],
+    cell: Cell<INPUTS, HIDDEN>,
+    head_by_input: [[f32; HEADS]; HIDDEN],
+    head_bias: [f32; HEADS],
+}
+
+impl Network {
+    /// Prepares these weights.
+    pub fn new(weights: &NetworkWeights) -> Self {
+        Self {
+            mean: weights.statistics_mean,
+            std: weights.statistics_std,
+            h0_by_input: transposed(&weights.h0_weight),
+            h0_bias: weights.h0_bias,
+            cell: Cell::new(&weights.cell),
+            head_by_input: transposed(&weights.head_weight),
+            head_bias: weights.head_bias,
+        }
+    }
+
+    /// The uncalibrated logits of the heads. A network with extreme weights may yield numbers
+    /// that are not finite; nothing is clipped.
+    pub fn logits(
+        &self,
+        statistics: &[f32; STATISTICS],
+        evidence: impl IntoIterator<Item = Evidence>,
+    ) -> [f32; HEADS] {
+        let mut state = self.initial_state(statistics);
+        for step in evidence {
+            self.cell.step(&step.input(), &mut state);
+        }
+        let mut logits = self.head_bias;
+        accumulate(&mut logits, &self.head_by_input, &state);
+        logits
+    }
+
+    fn initial_state(&self, statistics: &[f32; STATISTICS]) -> [f32; HIDDEN] {
+        let mut normalised = *statistics;
+        for (value, (mean, std)) in normalised.iter_mut().zip(self.mean.iter().zip(&self.std)) {
+            *value = (*value - mean) / std;
+        }
+        let mut state = self.h0_bias;
+        accumulate(&mut state, &self.h0_by_input, &normalised);
+        state.map(f32::tanh)
+    }
+}
