@@ -1,0 +1,173 @@
+//! What the operator tells a router.
+
+use serde::{Deserialize, Serialize};
+use tinydancer_crds::{Configuration, Digest};
+use tinydancer_guards::{ApplicableGuards, BasisPoints};
+
+use crate::PROTOCOL_VERSION;
+
+/// Everything a router is to do, whole; there are no partial assignments.
+///
+/// The same message is the boot file in a fleet's ConfigMap, then without a trial: a pod boots with the stable
+/// model only.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Assignment {
+    /// [`PROTOCOL_VERSION`].
+    pub protocol_version: u32,
+    /// The policy that this fleet belongs to.
+    pub policy: PolicyIdentity,
+    /// Number of this assignment; every change of content comes with a larger one.
+    pub epoch: u64,
+    /// Candidates, decision, breaker and guard margins.
+    pub configuration: Configuration,
+    /// The model that is trusted; without one everything goes to the Powerful tier.
+    pub stable: Option<AssignedModel>,
+    /// The model on trial.
+    pub trial: Option<Trial>,
+}
+
+/// A policy beyond doubt: the uid tells a deleted policy from its successor of the same name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyIdentity {
+    /// Namespace of the policy.
+    pub namespace: String,
+    /// Name of the policy.
+    pub name: String,
+    /// Kubernetes uid of the policy.
+    pub uid: String,
+}
+
+/// A model by digest; name and version are for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AssignedModel {
+    /// Name of the RouterModel.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// A model on trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trial {
+    /// The candidate.
+    pub model: AssignedModel,
+    /// Number of the trial in this policy.
+    pub attempt: u64,
+    /// What the router does with the candidate.
+    pub stage: TrialStage,
+    /// Share of requests the candidate decides; zero outside [`TrialStage::Canary`].
+    pub weight: BasisPoints,
+    /// Seconds for which the weight holds after each assignment, on the router's own monotonic clock.
+    pub lease_seconds: u32,
+    /// The guards that can be judged in this trial.
+    pub guards: ApplicableGuards,
+}
+
+/// What a router does with the candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TrialStage {
+    /// Loads and tests it; scores nothing.
+    Staging,
+    /// Scores every request with it; the stable model decides.
+    Shadow,
+    /// Scores every request with both; the candidate decides its share.
+    Canary,
+}
+
+/// Why an assignment is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AcceptError {
+    /// The sender speaks another protocol.
+    #[error("`protocolVersion` must be {PROTOCOL_VERSION}, not {0}: operator and routers must be of one release line")]
+    ProtocolVersion(u32),
+    /// The assignment is older than the one that holds.
+    #[error("`epoch` must not be less than {held}, not {offered}: a newer assignment holds")]
+    Stale {
+        /// Epoch that holds.
+        held: u64,
+        /// Epoch that came.
+        offered: u64,
+    },
+    /// The epoch that holds came again with other content.
+    #[error("`epoch` {0} holds already with other content: a change needs a larger epoch")]
+    Conflict(u64),
+    /// The candidate has weight outside a canary.
+    #[error("`trial.weight` must be 0 in stage '{0:?}'")]
+    Weight(TrialStage),
+}
+
+/// Whether `offered` may replace `held`. The same assignment again is taken: it renews the candidate's lease.
+///
+/// # Errors
+/// Why it may not.
+pub fn accept(held: Option<&Assignment>, offered: &Assignment) -> Result<(), AcceptError> {
+    if offered.protocol_version != PROTOCOL_VERSION {
+        return Err(AcceptError::ProtocolVersion(offered.protocol_version));
+    }
+    if let Some(trial) = &offered.trial
+        && trial.stage != TrialStage::Canary
+        && trial.weight != BasisPoints::ZERO
+    {
+        return Err(AcceptError::Weight(trial.stage));
+    }
+    match held {
+        // A policy that was deleted and made again starts to count anew.
+        Some(held) if held.policy.uid != offered.policy.uid => Ok(()),
+        Some(held) if offered.epoch < held.epoch => {
+            Err(AcceptError::Stale { held: held.epoch, offered: offered.epoch })
+        }
+        Some(held) if offered.epoch == held.epoch && held != offered => Err(AcceptError::Conflict(held.epoch)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assignment(epoch: u64) -> Assignment {
+        let policy: tinydancer_crds::RoutingPolicy =
+            tinydancer_crds::yaml::from_str(include_str!("../../../crds/tests/fixtures/policy.yaml")).unwrap();
+        Assignment {
+            protocol_version: PROTOCOL_VERSION,
+            policy: PolicyIdentity { namespace: "a".into(), name: "support".into(), uid: "u1".into() },
+            epoch,
+            configuration: tinydancer_crds::valid::validate(&policy).unwrap().configuration,
+            stable: None,
+            trial: None,
+        }
+    }
+
+    #[test]
+    fn the_same_assignment_again_is_taken_and_another_of_the_same_epoch_is_not() {
+        let held = assignment(4);
+        assert_eq!(accept(Some(&held), &held), Ok(()));
+        let mut other = held.clone();
+        other.configuration.retention_days += 1;
+        assert_eq!(accept(Some(&held), &other), Err(AcceptError::Conflict(4)));
+        other.epoch = 5;
+        assert_eq!(accept(Some(&held), &other), Ok(()));
+    }
+
+    #[test]
+    fn an_older_assignment_is_refused_unless_the_policy_is_another() {
+        let held = assignment(4);
+        assert_eq!(accept(Some(&held), &assignment(3)), Err(AcceptError::Stale { held: 4, offered: 3 }));
+        let mut successor = assignment(1);
+        successor.policy.uid = "u2".into();
+        assert_eq!(accept(Some(&held), &successor), Ok(()));
+    }
+
+    #[test]
+    fn an_assignment_reads_back_as_it_was_written() {
+        let sent = assignment(7);
+        let text = serde_json::to_string(&sent).unwrap();
+        assert_eq!(serde_json::from_str::<Assignment>(&text).unwrap(), sent);
+    }
+}
