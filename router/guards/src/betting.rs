@@ -3,10 +3,11 @@
 //! Under H0 "the conditional mean of x in `[low, high]` is at most m", the wealth `prod (1 + lambda_t (x_t - m))` is a
 //! supermartingale for every bet `lambda_t` in `[0, 1/(m - low)]` that depends on the past only. By Ville's inequality it
 //! ever reaches `1/alpha` with probability at most alpha, whenever one looks. The bet decides only the power: it is the
-//! predictable plug-in of Waudby-Smith and Ramdas (2024, section B.3, "approximate GRAPA"), clipped at half its range.
+//! predictable plug-in of Waudby-Smith and Ramdas (2024, section B.3, "approximate GRAPA"), clipped.
 
-/// Bets stay below this share of the largest one, so that a single observation costs at most `ln 2`.
-const CLIP: f64 = 0.5;
+/// Bets stay below this share of the largest one (the source proposes 1/2 or 3/4), so that one observation costs at
+/// most `ln 4` of log-wealth and never all of it.
+const CLIP: f64 = 0.75;
 
 /// Observations that agree with the null, put before the real ones: the first bets are small.
 const PRIOR_OBSERVATIONS: f64 = 10.0;
