@@ -3,6 +3,9 @@
 //!
 //! Needs no client: types, schema, rules and pure validation only.
 
+#![allow(unreachable_pub, reason = "the KubeSchema derive puts a public helper into a function")]
+#![allow(clippy::duplicated_attributes, reason = "every printer column has a type")]
+
 pub mod conditions;
 pub mod names;
 pub mod router_model;

@@ -1,4 +1,4 @@
-//! Prints one CustomResourceDefinition as YAML: `crdgen routingpolicies` or `crdgen routermodels`.
+//! Prints one custom resource definition as YAML: `crdgen routingpolicies` or `crdgen routermodels`.
 
 use std::process::ExitCode;
 
