@@ -4,3 +4,5 @@
 //! - `upstream`: the LLMs, their breakers, keys and costs.
 //! - `runtime`: the models that decide, arms, trial and evidence.
 //! - `control`: the mTLS port the operator talks to.
+
+pub mod runtime;

@@ -1,0 +1,81 @@
+//! What is asked of the runtime for one request, and what it answers.
+
+use std::collections::BTreeMap;
+
+use tinydancer_crds::{Digest, routing_policy::Tier};
+
+use super::decision_id::DecisionId;
+
+/// One request to decide on.
+#[derive(Debug, Clone, Copy)]
+pub struct DecisionInput<'a> {
+    /// The text that is classified.
+    pub text: &'a str,
+    /// The request's tags.
+    pub tags: &'a BTreeMap<String, String>,
+    /// What keeps requests that belong together in one arm: conversation, user or request id, in that order.
+    /// Without one, each request is drawn by itself.
+    pub sticky_key: Option<&'a [u8]>,
+}
+
+/// Whose decision counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Arm {
+    /// The stable model's.
+    Stable,
+    /// The model's on trial.
+    Candidate,
+    /// Nobody's: no model could classify the request.
+    Unclassified,
+}
+
+impl Arm {
+    /// The word in answers, metrics and history.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stable => "stable",
+            Self::Candidate => "candidate",
+            Self::Unclassified => "none",
+        }
+    }
+}
+
+/// How long the parts of a decision took, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Stages {
+    /// Reading the features.
+    pub features_us: f64,
+    /// Scoring, in every arm that scored.
+    pub inference_us: f64,
+    /// From the call to the answer.
+    pub total_us: f64,
+}
+
+/// Which tier answers a request, and all there is to say about why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoutingDecision {
+    /// Names the decision towards clients; feedback refers to it.
+    pub id: DecisionId,
+    /// The tier that answers.
+    pub tier: Tier,
+    /// Whether the rule asks that Powerful stand by for Lightweight's answer.
+    pub fallback: bool,
+    /// Whose decision counted.
+    pub arm: Arm,
+    /// The model that decided.
+    pub digest: Option<Digest>,
+    /// `(p2 - p1) + (1 - p3)`, unrounded; higher means more reason for Powerful.
+    pub score: Option<f32>,
+    /// Probability that Lightweight is good enough.
+    pub confidence: Option<f32>,
+    /// `min(p, 1 - p)` of the confidence.
+    pub uncertainty: Option<f32>,
+    /// Whether the engine could not say anything about this request.
+    pub abstained: bool,
+    /// Code of the reason, as the engine writes it.
+    pub reason: &'static str,
+    /// Whether a model classified the request; `false` is "failed open to Powerful".
+    pub classified: bool,
+    /// How long it took.
+    pub latency: Stages,
+}
