@@ -3,11 +3,26 @@
 //!
 //! A pure library: time, randomness and bytes are handed in; no sockets, files or clocks.
 
+#![cfg_attr(test, allow(clippy::float_cmp, reason = "tests compare numbers that must be exactly these"))]
+
+pub mod artifact;
+pub mod breaker;
+pub mod calibration;
+pub mod decision;
 pub mod digest;
 pub mod evidence;
 pub mod fastgrnn;
 pub mod features;
+pub mod model;
 pub mod network;
+pub mod schema;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod uncertainty;
 
+pub use artifact::LoadError;
+pub use calibration::{Calibration, Reference};
+pub use decision::{Decision, DecisionRule, Reason, Score, Tier, decide};
 pub use digest::Digest;
 pub use features::Features;
+pub use model::{Model, ScoreError};

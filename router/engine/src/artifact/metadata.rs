@@ -1,0 +1,200 @@
+//! What an artifact says about itself.
+
+use std::collections::HashMap;
+
+use serde::de::DeserializeOwned;
+
+use super::{FORMAT, KnownAnswer, LEAST_KNOWN_ANSWERS, LoadError, Probe};
+use crate::calibration::{Calibration, Reference};
+use crate::digest::Digest;
+use crate::schema;
+
+/// Characters of a foreign text that an error repeats.
+const EXCERPT: usize = 64;
+/// Longest name and version.
+const LONGEST_NAME: usize = 128;
+
+/// What a loaded artifact says about itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metadata {
+    /// What the model calls itself.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// How logits become probabilities and decisions.
+    pub calibration: Calibration,
+    /// What the model did on its own calibration data.
+    pub reference: Reference,
+    /// Sha256 of the training rows in order.
+    pub data: Digest,
+    /// The seed of the training run.
+    pub seed: u64,
+    /// The model it was made from.
+    pub parent: Option<Digest>,
+    /// Texts and the logits they must give.
+    pub known_answers: Vec<KnownAnswer>,
+}
+
+/// What training says about a model; the known answers are computed when it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetadataParts {
+    /// What the model calls itself.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// How logits become probabilities and decisions.
+    pub calibration: Calibration,
+    /// What the model did on its own calibration data.
+    pub reference: Reference,
+    /// Sha256 of the training rows in order.
+    pub data: Digest,
+    /// The seed of the training run.
+    pub seed: u64,
+    /// The model it was made from.
+    pub parent: Option<Digest>,
+    /// Texts to compute known answers for, at least [`LEAST_KNOWN_ANSWERS`].
+    pub probes: Vec<Probe>,
+}
+
+impl Metadata {
+    /// Reads the metadata map of a container and checks every rule that needs no weights.
+    pub(crate) fn read(map: &HashMap<String, String>) -> Result<Self, LoadError> {
+        let text = |key| map.get(key).map(String::as_str).ok_or(LoadError::MetadataMissing { key });
+        let format = text("format")?;
+        if format != FORMAT {
+            return Err(LoadError::Format { found: excerpt(format) });
+        }
+        let found = digest_hex("schema", text("schema")?)?;
+        let expected = schema::digest();
+        if found != expected {
+            return Err(LoadError::Schema { found, expected });
+        }
+        let metadata = Self {
+            name: name("name", text("name")?)?,
+            version: name("version", text("version")?)?,
+            calibration: json("calibration", text("calibration")?)?,
+            reference: json("reference", text("reference")?)?,
+            data: digest_hex("data", text("data")?)?,
+            seed: text("seed")?.parse().map_err(|_| value("seed", "must be a whole number"))?,
+            parent: parent(map)?,
+            known_answers: json("known_answers", text("known_answers")?)?,
+        };
+        metadata.check()?;
+        Ok(metadata)
+    }
+
+    fn check(&self) -> Result<(), LoadError> {
+        check_calibration(&self.calibration)?;
+        check_reference(&self.reference)?;
+        if self.known_answers.len() < LEAST_KNOWN_ANSWERS {
+            return Err(LoadError::TooFewKnownAnswers { found: self.known_answers.len() });
+        }
+        if self.known_answers.iter().flat_map(|answer| answer.logits).any(|logit| !logit.is_finite()) {
+            return Err(value("known_answers", "logits must be finite"));
+        }
+        Ok(())
+    }
+
+    /// The metadata map of a container, in a fixed order.
+    pub(crate) fn to_entries(&self) -> Result<Vec<(&'static str, String)>, serde_json::Error> {
+        let mut entries = vec![
+            ("format", FORMAT.to_owned()),
+            ("name", self.name.clone()),
+            ("version", self.version.clone()),
+            ("schema", schema::digest().to_hex()),
+            ("calibration", serde_json::to_string(&self.calibration)?),
+            ("reference", serde_json::to_string(&self.reference)?),
+            ("data", self.data.to_hex()),
+            ("seed", self.seed.to_string()),
+            ("known_answers", serde_json::to_string(&self.known_answers)?),
+        ];
+        entries.extend(self.parent.map(|parent| ("parent", parent.to_string())));
+        Ok(entries)
+    }
+}
+
+impl MetadataParts {
+    /// The metadata with these known answers.
+    pub(crate) fn with_answers(&self, known_answers: Vec<KnownAnswer>) -> Metadata {
+        Metadata {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            calibration: self.calibration.clone(),
+            reference: self.reference.clone(),
+            data: self.data,
+            seed: self.seed,
+            parent: self.parent,
+            known_answers,
+        }
+    }
+}
+
+/// The start of a text from a file, for an error.
+pub(crate) fn excerpt(text: &str) -> String {
+    text.chars().take(EXCERPT).collect()
+}
+
+fn value(key: &'static str, rule: &'static str) -> LoadError {
+    LoadError::MetadataValue { key, rule }
+}
+
+fn json<T: DeserializeOwned>(key: &'static str, text: &str) -> Result<T, LoadError> {
+    serde_json::from_str(text).map_err(|source| LoadError::MetadataJson { key, source })
+}
+
+fn digest_hex(key: &'static str, text: &str) -> Result<Digest, LoadError> {
+    Digest::from_hex(text).map_err(|_| value(key, "must be 64 lower-case hex digits"))
+}
+
+fn parent(map: &HashMap<String, String>) -> Result<Option<Digest>, LoadError> {
+    let digest = map.get("parent").map(|text| text.parse()).transpose();
+    digest.map_err(|_| value("parent", "must be `sha256:` and 64 lower-case hex digits"))
+}
+
+/// A name is shown to people and a version is signed as a line: neither may hide anything.
+pub(crate) fn is_name(text: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn name(key: &'static str, text: &str) -> Result<String, LoadError> {
+    if is_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(value(key, "must be 1 to 128 visible ASCII characters"))
+    }
+}
+
+fn check_calibration(calibration: &Calibration) -> Result<(), LoadError> {
+    let key = "calibration";
+    let heads = calibration.heads.iter().flat_map(|head| [head.scale, head.offset]);
+    let mut numbers = heads.chain(calibration.risk.iter().map(|row| row.lambda));
+    if numbers.any(|number| !number.is_finite()) {
+        return Err(value(key, "numbers must be finite"));
+    }
+    check_permilles(key, calibration.risk.iter().map(|row| row.permille))?;
+    if !calibration.risk.is_sorted_by(|row, next| row.lambda <= next.lambda) {
+        return Err(value(key, "lambda must not descend"));
+    }
+    Ok(())
+}
+
+fn check_reference(reference: &Reference) -> Result<(), LoadError> {
+    let key = "reference";
+    if !(0.0..=0.5).contains(&reference.mean_uncertainty) {
+        return Err(value(key, "uncertainty must lie in 0 to 0.5"));
+    }
+    if reference.escalation.iter().any(|row| !(0.0..=1.0).contains(&row.share)) {
+        return Err(value(key, "share must lie in 0 to 1"));
+    }
+    check_permilles(key, reference.escalation.iter().map(|row| row.permille))
+}
+
+fn check_permilles(key: &'static str, permilles: impl Iterator<Item = u16> + Clone) -> Result<(), LoadError> {
+    if !permilles.clone().is_sorted_by(|permille, next| permille < next) {
+        return Err(value(key, "permille must ascend strictly"));
+    }
+    if permilles.into_iter().any(|permille| permille > 1000) {
+        return Err(value(key, "permille must be at most 1000"));
+    }
+    Ok(())
+}

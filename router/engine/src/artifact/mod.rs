@@ -1,0 +1,32 @@
+//! The artifact: one safetensors file with everything a router needs to run a model.
+//!
+//! `docs/reference/artifact.md` is the contract. [`read`] takes a file apart and checks its form;
+//! [`crate::Model::from_bytes`] also computes the known answers and is what a router uses.
+//! [`write`] makes a file, the same bytes each time.
+
+mod error;
+mod known_answers;
+mod metadata;
+mod parts;
+mod read;
+pub mod signature;
+mod tensors;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use error::{LoadError, WriteError};
+pub(crate) use known_answers::check as check_known_answers;
+pub use known_answers::{KnownAnswer, LEAST as LEAST_KNOWN_ANSWERS, Probe};
+pub(crate) use metadata::is_name;
+pub use metadata::{Metadata, MetadataParts};
+pub use parts::{ModelParts, NgramParts, TagParts};
+pub use read::read;
+pub use write::write;
+
+/// The only format there is.
+pub const FORMAT: &str = "tinydancer/artifact/v1";
+/// The largest file, in bytes.
+pub const MOST_BYTES: usize = 180 * 1024;
+/// Tags an artifact may count.
+pub const MOST_TAGS: usize = 1024;

@@ -1,0 +1,88 @@
+//! From bytes to weights and metadata.
+
+use safetensors::SafeTensors;
+
+use super::metadata::Metadata;
+use super::parts::{ModelParts, NgramParts, TagParts};
+use super::tensors::{self, Tensors};
+use super::{LoadError, MOST_BYTES, MOST_TAGS};
+use crate::fastgrnn::CellWeights;
+use crate::features::{NGRAM_BUCKETS, STATISTICS};
+use crate::network::{HEADS, HIDDEN, NetworkWeights};
+
+/// Takes an artifact apart and checks everything but its known answers.
+///
+/// # Errors
+/// One [`LoadError`] a rule; nothing is corrected or clipped.
+pub fn read(bytes: &[u8]) -> Result<(ModelParts, Metadata), LoadError> {
+    if bytes.len() > MOST_BYTES {
+        return Err(LoadError::TooLarge { bytes: bytes.len() });
+    }
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(LoadError::Container)?;
+    let metadata = match header.metadata() {
+        Some(map) => Metadata::read(map)?,
+        None => return Err(LoadError::MetadataMissing { key: "format" }),
+    };
+    let tensors = Tensors(SafeTensors::deserialize(bytes).map_err(LoadError::Container)?);
+    tensors.check_names()?;
+    let parts = ModelParts {
+        network: network(&tensors)?,
+        ngrams: tensors.has_any(&tensors::NGRAM).then(|| ngrams(&tensors)).transpose()?,
+        tags: tensors.has_any(&tensors::TAG).then(|| tags(&tensors)).transpose()?,
+    };
+    Ok((parts, metadata))
+}
+
+fn network(tensors: &Tensors<'_>) -> Result<NetworkWeights, LoadError> {
+    let weights = NetworkWeights {
+        statistics_mean: tensors.row(tensors::STATISTICS_MEAN, &[STATISTICS])?,
+        statistics_std: tensors.row(tensors::STATISTICS_STD, &[STATISTICS])?,
+        h0_weight: tensors.matrix(tensors::H0_WEIGHT)?,
+        h0_bias: tensors.row(tensors::H0_BIAS, &[HIDDEN])?,
+        cell: CellWeights {
+            w: tensors.matrix(tensors::CELL_W)?,
+            u: tensors.matrix(tensors::CELL_U)?,
+            bias_gate: tensors.row(tensors::CELL_BIAS_GATE, &[1, HIDDEN])?,
+            bias_update: tensors.row(tensors::CELL_BIAS_UPDATE, &[1, HIDDEN])?,
+            zeta: scalar(tensors, tensors::CELL_ZETA, &[1, 1])?,
+            nu: scalar(tensors, tensors::CELL_NU, &[1, 1])?,
+        },
+        head_weight: tensors.matrix(tensors::HEAD_WEIGHT)?,
+        head_bias: tensors.row(tensors::HEAD_BIAS, &[HEADS])?,
+    };
+    check_positive(tensors::STATISTICS_STD, weights.statistics_std)?;
+    Ok(weights)
+}
+
+fn scalar(tensors: &Tensors<'_>, name: &'static str, shape: &[usize]) -> Result<f32, LoadError> {
+    tensors.row(name, shape).map(|[number]| number)
+}
+
+fn ngrams(tensors: &Tensors<'_>) -> Result<NgramParts, LoadError> {
+    Ok(NgramParts {
+        lightweight: tensors.bytes_signed(tensors::NGRAM_LIGHTWEIGHT, NGRAM_BUCKETS)?,
+        powerful: tensors.bytes_signed(tensors::NGRAM_POWERFUL, NGRAM_BUCKETS)?,
+        scale: tensors.row(tensors::NGRAM_SCALE, &[2])?,
+        offset: tensors.row(tensors::NGRAM_OFFSET, &[2])?,
+    })
+}
+
+fn tags(tensors: &Tensors<'_>) -> Result<TagParts, LoadError> {
+    let length = tensors.length(tensors::TAG_BUCKETS, MOST_TAGS)?;
+    let buckets = tensors.words(tensors::TAG_BUCKETS, length)?;
+    if let Some(before) = buckets.windows(2).position(|pair| !pair.is_sorted_by(|one, next| one < next)) {
+        return Err(LoadError::TagsNotAscending { index: before + 1 });
+    }
+    let counts = tensors.floats(tensors::TAG_COUNTS, &[length, 3])?.as_chunks::<3>().0.to_vec();
+    check_positive(tensors::TAG_COUNTS, counts.iter().map(|[requests, _, _]| *requests))?;
+    let prior = scalar(tensors, tensors::TAG_PRIOR, &[1])?;
+    check_positive(tensors::TAG_PRIOR, [prior])?;
+    Ok(TagParts { buckets, counts, overall: tensors.row(tensors::TAG_OVERALL, &[2])?, prior })
+}
+
+fn check_positive(name: &'static str, numbers: impl IntoIterator<Item = f32>) -> Result<(), LoadError> {
+    match numbers.into_iter().position(|number| number <= 0.0) {
+        None => Ok(()),
+        Some(index) => Err(LoadError::NotPositive { name, index }),
+    }
+}

@@ -1,0 +1,139 @@
+//! The tensors of the format: names, and the numbers inside a container.
+
+use safetensors::{Dtype, SafeTensors};
+
+use super::LoadError;
+use super::metadata::excerpt;
+
+pub(crate) const STATISTICS_MEAN: &str = "statistics.mean";
+pub(crate) const STATISTICS_STD: &str = "statistics.std";
+pub(crate) const H0_WEIGHT: &str = "h0.weight";
+pub(crate) const H0_BIAS: &str = "h0.bias";
+pub(crate) const CELL_W: &str = "cell.W";
+pub(crate) const CELL_U: &str = "cell.U";
+pub(crate) const CELL_BIAS_GATE: &str = "cell.bias_gate";
+pub(crate) const CELL_BIAS_UPDATE: &str = "cell.bias_update";
+pub(crate) const CELL_ZETA: &str = "cell.zeta";
+pub(crate) const CELL_NU: &str = "cell.nu";
+pub(crate) const HEAD_WEIGHT: &str = "head.weight";
+pub(crate) const HEAD_BIAS: &str = "head.bias";
+pub(crate) const NGRAM_LIGHTWEIGHT: &str = "ngram.lightweight";
+pub(crate) const NGRAM_POWERFUL: &str = "ngram.powerful";
+pub(crate) const NGRAM_SCALE: &str = "ngram.scale";
+pub(crate) const NGRAM_OFFSET: &str = "ngram.offset";
+pub(crate) const TAG_BUCKETS: &str = "tag.buckets";
+pub(crate) const TAG_COUNTS: &str = "tag.counts";
+pub(crate) const TAG_OVERALL: &str = "tag.overall";
+pub(crate) const TAG_PRIOR: &str = "tag.prior";
+
+pub(crate) const NETWORK: [&str; 12] = [
+    STATISTICS_MEAN,
+    STATISTICS_STD,
+    H0_WEIGHT,
+    H0_BIAS,
+    CELL_W,
+    CELL_U,
+    CELL_BIAS_GATE,
+    CELL_BIAS_UPDATE,
+    CELL_ZETA,
+    CELL_NU,
+    HEAD_WEIGHT,
+    HEAD_BIAS,
+];
+pub(crate) const NGRAM: [&str; 4] = [NGRAM_LIGHTWEIGHT, NGRAM_POWERFUL, NGRAM_SCALE, NGRAM_OFFSET];
+pub(crate) const TAG: [&str; 4] = [TAG_BUCKETS, TAG_COUNTS, TAG_OVERALL, TAG_PRIOR];
+
+/// The tensors of one container.
+pub(crate) struct Tensors<'data>(pub(crate) SafeTensors<'data>);
+
+impl Tensors<'_> {
+    /// Refuses tensors that the format does not know.
+    pub(crate) fn check_names(&self) -> Result<(), LoadError> {
+        let known = |name: &&str| NETWORK.iter().chain(&NGRAM).chain(&TAG).any(|known| known == name);
+        let mut names = self.0.names();
+        names.sort_unstable();
+        match names.into_iter().find(|name| !known(name)) {
+            None => Ok(()),
+            Some(name) => Err(LoadError::TensorUnknown { name: excerpt(name) }),
+        }
+    }
+
+    /// Whether there is one of these.
+    pub(crate) fn has_any(&self, names: &[&str]) -> bool {
+        self.0.iter().any(|(name, _)| names.contains(&name))
+    }
+
+    /// The bytes of a tensor, its type and shape checked.
+    fn bytes(&self, name: &'static str, expected: Dtype, shape: &[usize]) -> Result<&[u8], LoadError> {
+        let tensor = self.0.tensor(name).map_err(|_| LoadError::TensorMissing { name })?;
+        if tensor.dtype() != expected {
+            return Err(LoadError::TensorDtype { name, found: tensor.dtype(), expected });
+        }
+        if tensor.shape() != shape {
+            return Err(shape_error(name, tensor.shape(), &format!("{shape:?}")));
+        }
+        Ok(tensor.data())
+    }
+
+    /// The length of a tensor of one dimension, if it has one and is within the limit.
+    pub(crate) fn length(&self, name: &'static str, most: usize) -> Result<usize, LoadError> {
+        let tensor = self.0.tensor(name).map_err(|_| LoadError::TensorMissing { name })?;
+        match *tensor.shape() {
+            [length] if (1..=most).contains(&length) => Ok(length),
+            ref shape => Err(shape_error(name, shape, &format!("[1 to {most}]"))),
+        }
+    }
+
+    /// Finite numbers of this shape, row by row.
+    pub(crate) fn floats(&self, name: &'static str, shape: &[usize]) -> Result<Vec<f32>, LoadError> {
+        let (chunks, _) = self.bytes(name, Dtype::F32, shape)?.as_chunks::<4>();
+        let numbers: Vec<f32> = chunks.iter().copied().map(f32::from_le_bytes).collect();
+        match numbers.iter().position(|number| !number.is_finite()) {
+            None => Ok(numbers),
+            Some(index) => Err(LoadError::NotFinite { name, index }),
+        }
+    }
+
+    /// `N` finite numbers of this shape.
+    pub(crate) fn row<const N: usize>(
+        &self,
+        name: &'static str,
+        shape: &[usize],
+    ) -> Result<[f32; N], LoadError> {
+        let mut row = [0.0; N];
+        for (number, found) in row.iter_mut().zip(self.floats(name, shape)?) {
+            *number = found;
+        }
+        Ok(row)
+    }
+
+    /// A matrix of `M` rows of `N` finite numbers.
+    pub(crate) fn matrix<const N: usize, const M: usize>(
+        &self,
+        name: &'static str,
+    ) -> Result<[[f32; N]; M], LoadError> {
+        let numbers = self.floats(name, &[M, N])?;
+        let mut matrix = [[0.0; N]; M];
+        for (row, found) in matrix.iter_mut().zip(numbers.as_chunks::<N>().0) {
+            *row = *found;
+        }
+        Ok(matrix)
+    }
+
+    /// Small integers.
+    pub(crate) fn bytes_signed(&self, name: &'static str, length: usize) -> Result<Vec<i8>, LoadError> {
+        Ok(self.bytes(name, Dtype::I8, &[length])?.iter().map(|&byte| byte.cast_signed()).collect())
+    }
+
+    /// Large integers, read as unsigned.
+    pub(crate) fn words(&self, name: &'static str, length: usize) -> Result<Vec<u64>, LoadError> {
+        let (chunks, _) = self.bytes(name, Dtype::I64, &[length])?.as_chunks::<8>();
+        Ok(chunks.iter().copied().map(u64::from_le_bytes).collect())
+    }
+}
+
+fn shape_error(name: &'static str, found: &[usize], expected: &str) -> LoadError {
+    // A shape from a file may have any number of dimensions.
+    let found = excerpt(&format!("{found:?}"));
+    LoadError::TensorShape { name, found, expected: expected.to_owned() }
+}

@@ -1,0 +1,154 @@
+//! From weights and metadata to bytes, the same bytes each time.
+//!
+//! The safetensors crate keeps metadata in a hash map and would write it in another order on each
+//! run, so the header is written here: eight bytes of length, JSON padded to eight bytes, data.
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+
+use super::known_answers::KnownAnswer;
+use super::metadata::{Metadata, MetadataParts};
+use super::parts::{ModelParts, NgramParts, TagParts};
+use super::{WriteError, tensors};
+use crate::features::{NGRAM_BUCKETS, STATISTICS};
+use crate::model::Model;
+use crate::network::{HEADS, HIDDEN, NetworkWeights};
+
+/// Makes an artifact: computes the known answers, writes the file and loads it again.
+///
+/// # Errors
+/// [`WriteError`] if a list has the wrong length, or if the loader would refuse the file.
+pub fn write(parts: &ModelParts, metadata: &MetadataParts) -> Result<Vec<u8>, WriteError> {
+    check_lengths(parts)?;
+    let model = Model::unchecked(parts, metadata.with_answers(Vec::new()));
+    let answers = metadata.probes.iter().map(|probe| KnownAnswer::compute(&model, probe)).collect();
+    let bytes = encode(parts, &metadata.with_answers(answers))?;
+    Model::from_bytes(&bytes)?;
+    Ok(bytes)
+}
+
+/// The file, whether or not a loader would take it.
+pub(crate) fn encode(parts: &ModelParts, metadata: &Metadata) -> Result<Vec<u8>, serde_json::Error> {
+    let tensors = tensors_of(parts);
+    let header = Header { metadata: &metadata.to_entries()?, tensors: &tensors };
+    let mut json = serde_json::to_vec(&header)?;
+    json.resize(json.len().next_multiple_of(8), b' ');
+    let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(json);
+    for tensor in &tensors {
+        bytes.extend(&tensor.data);
+    }
+    Ok(bytes)
+}
+
+fn check_lengths(parts: &ModelParts) -> Result<(), WriteError> {
+    let check = |name, found, expected| {
+        if found == expected { Ok(()) } else { Err(WriteError::Length { name, found, expected }) }
+    };
+    if let Some(ngrams) = &parts.ngrams {
+        check(tensors::NGRAM_LIGHTWEIGHT, ngrams.lightweight.len(), NGRAM_BUCKETS)?;
+        check(tensors::NGRAM_POWERFUL, ngrams.powerful.len(), NGRAM_BUCKETS)?;
+    }
+    if let Some(tags) = &parts.tags {
+        check(tensors::TAG_COUNTS, tags.counts.len(), tags.buckets.len())?;
+    }
+    Ok(())
+}
+
+/// One tensor, ready to be written.
+struct Tensor {
+    name: &'static str,
+    dtype: &'static str,
+    shape: Vec<usize>,
+    data: Vec<u8>,
+}
+
+impl Tensor {
+    fn floats<'a>(name: &'static str, shape: &[usize], numbers: impl IntoIterator<Item = &'a f32>) -> Self {
+        let data = numbers.into_iter().flat_map(|number| number.to_le_bytes()).collect();
+        Self { name, dtype: "F32", shape: shape.to_vec(), data }
+    }
+
+    fn table(name: &'static str, numbers: &[i8]) -> Self {
+        let data = numbers.iter().map(|number| number.cast_unsigned()).collect();
+        Self { name, dtype: "I8", shape: vec![numbers.len()], data }
+    }
+
+    fn words(name: &'static str, words: &[u64]) -> Self {
+        let data = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        Self { name, dtype: "I64", shape: vec![words.len()], data }
+    }
+}
+
+/// All tensors, the widest numbers first so that each lies aligned.
+fn tensors_of(parts: &ModelParts) -> Vec<Tensor> {
+    let mut tensors = Vec::new();
+    if let Some(TagParts { buckets, counts, overall, prior }) = &parts.tags {
+        tensors.push(Tensor::words(tensors::TAG_BUCKETS, buckets));
+        tensors.push(Tensor::floats(tensors::TAG_COUNTS, &[counts.len(), 3], counts.as_flattened()));
+        tensors.push(Tensor::floats(tensors::TAG_OVERALL, &[2], overall));
+        tensors.push(Tensor::floats(tensors::TAG_PRIOR, &[1], [prior]));
+    }
+    tensors.extend(network_tensors(&parts.network));
+    if let Some(NgramParts { lightweight, powerful, scale, offset }) = &parts.ngrams {
+        tensors.push(Tensor::floats(tensors::NGRAM_SCALE, &[2], scale));
+        tensors.push(Tensor::floats(tensors::NGRAM_OFFSET, &[2], offset));
+        tensors.push(Tensor::table(tensors::NGRAM_LIGHTWEIGHT, lightweight));
+        tensors.push(Tensor::table(tensors::NGRAM_POWERFUL, powerful));
+    }
+    tensors
+}
+
+fn network_tensors(network: &NetworkWeights) -> [Tensor; 12] {
+    let cell = &network.cell;
+    [
+        Tensor::floats(tensors::STATISTICS_MEAN, &[STATISTICS], &network.statistics_mean),
+        Tensor::floats(tensors::STATISTICS_STD, &[STATISTICS], &network.statistics_std),
+        Tensor::floats(tensors::H0_WEIGHT, &[HIDDEN, STATISTICS], network.h0_weight.as_flattened()),
+        Tensor::floats(tensors::H0_BIAS, &[HIDDEN], &network.h0_bias),
+        Tensor::floats(tensors::CELL_W, &[HIDDEN, crate::evidence::INPUTS], cell.w.as_flattened()),
+        Tensor::floats(tensors::CELL_U, &[HIDDEN, HIDDEN], cell.u.as_flattened()),
+        Tensor::floats(tensors::CELL_BIAS_GATE, &[1, HIDDEN], &cell.bias_gate),
+        Tensor::floats(tensors::CELL_BIAS_UPDATE, &[1, HIDDEN], &cell.bias_update),
+        Tensor::floats(tensors::CELL_ZETA, &[1, 1], [&cell.zeta]),
+        Tensor::floats(tensors::CELL_NU, &[1, 1], [&cell.nu]),
+        Tensor::floats(tensors::HEAD_WEIGHT, &[HEADS, HIDDEN], network.head_weight.as_flattened()),
+        Tensor::floats(tensors::HEAD_BIAS, &[HEADS], &network.head_bias),
+    ]
+}
+
+/// The JSON header: metadata, then the tensors in the order of their data.
+struct Header<'a> {
+    metadata: &'a [(&'static str, String)],
+    tensors: &'a [Tensor],
+}
+
+impl Serialize for Header<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("__metadata__", &Entries(self.metadata))?;
+        let mut start = 0;
+        for tensor in self.tensors {
+            let end = start + tensor.data.len();
+            let info = TensorInfo { dtype: tensor.dtype, shape: &tensor.shape, data_offsets: [start, end] };
+            map.serialize_entry(tensor.name, &info)?;
+            start = end;
+        }
+        map.end()
+    }
+}
+
+struct Entries<'a>(&'a [(&'static str, String)]);
+
+impl Serialize for Entries<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+#[derive(Serialize)]
+struct TensorInfo<'a> {
+    dtype: &'static str,
+    shape: &'a [usize],
+    data_offsets: [usize; 2],
+}

@@ -1,0 +1,208 @@
+//! The state machine of a breaker, without locks.
+
+use std::time::Duration;
+
+use super::settings::Settings;
+use super::window::{Counts, Window};
+use super::{BreakerState, Outcome};
+
+/// What to tell a caller who comes while all probes are under way: the smallest time that a
+/// `Retry-After` header can say.
+const PROBES_UNDER_WAY: Duration = Duration::from_secs(1);
+
+/// State, settings and clock of one breaker.
+#[derive(Debug)]
+pub(crate) struct Core {
+    settings: Settings,
+    state: State,
+    /// Counts the changes of state. A permit belongs to the period that gave it; its outcome says
+    /// nothing about a later one.
+    period: u64,
+    /// Times it opened.
+    opened: u64,
+    /// The latest time seen: threads may arrive with times a little out of order.
+    latest: Duration,
+}
+
+#[derive(Debug)]
+enum State {
+    Closed {
+        failures_in_a_row: u32,
+        window: Window,
+    },
+    Open {
+        until: Duration,
+        /// How often it had opened since it was last closed.
+        attempt: u32,
+    },
+    HalfOpen {
+        under_way: u32,
+        succeeded: u32,
+        attempt: u32,
+    },
+}
+
+/// What happens to a breaker, apart from being read.
+enum Event {
+    /// A call is to be made.
+    Ask,
+    /// A call of this period has finished.
+    Finished(Outcome, /* jitter */ u64),
+    /// A call of this period will say nothing.
+    Abandoned,
+}
+
+/// A breaker as it was at one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The state; an open breaker whose time is over is half-open.
+    pub state: BreakerState,
+    /// Whether a call would be admitted.
+    pub admits: bool,
+    /// How long it stays open.
+    pub retry_after: Option<Duration>,
+    /// Probes under way.
+    pub probes_under_way: u32,
+    /// Failures in a row while closed.
+    pub failures_in_a_row: u32,
+    /// Requests within the window while closed.
+    pub recent_requests: u32,
+    /// Failures within the window while closed.
+    pub recent_failures: u32,
+    /// Times it opened since it was made.
+    pub opened: u64,
+}
+
+impl Core {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { settings, state: closed(&settings), period: 0, opened: 0, latest: Duration::ZERO }
+    }
+
+    /// The period of a call that may be made, or when to ask again.
+    pub(crate) fn admit(&mut self, now: Duration) -> Result<u64, Duration> {
+        self.latest = self.latest.max(now);
+        if let Some(refused) = self.refusal(self.latest) {
+            return Err(refused);
+        }
+        self.step(&Event::Ask);
+        Ok(self.period)
+    }
+
+    pub(crate) fn record(&mut self, period: u64, outcome: Outcome, now: Duration, jitter: u64) {
+        self.latest = self.latest.max(now);
+        if period == self.period {
+            self.step(&Event::Finished(outcome, jitter));
+        }
+    }
+
+    pub(crate) fn abandon(&mut self, period: u64) {
+        if period == self.period {
+            self.step(&Event::Abandoned);
+        }
+    }
+
+    pub(crate) fn snapshot(&self, now: Duration) -> Snapshot {
+        let now = self.latest.max(now);
+        let refusal = self.refusal(now);
+        let mut snapshot = Snapshot {
+            state: BreakerState::HalfOpen,
+            admits: refusal.is_none(),
+            retry_after: refusal,
+            probes_under_way: 0,
+            failures_in_a_row: 0,
+            recent_requests: 0,
+            recent_failures: 0,
+            opened: self.opened,
+        };
+        match &self.state {
+            State::Closed { failures_in_a_row, window } => {
+                let Counts { requests, failures } = window.counts(now);
+                snapshot.state = BreakerState::Closed;
+                snapshot.failures_in_a_row = *failures_in_a_row;
+                snapshot.recent_requests = requests;
+                snapshot.recent_failures = failures;
+            }
+            State::Open { .. } if refusal.is_some() => snapshot.state = BreakerState::Open,
+            State::Open { .. } => {}
+            State::HalfOpen { under_way, .. } => snapshot.probes_under_way = *under_way,
+        }
+        snapshot
+    }
+
+    /// How long a call would be refused, if it would be.
+    fn refusal(&self, now: Duration) -> Option<Duration> {
+        match self.state {
+            State::Closed { .. } => None,
+            State::Open { until, .. } => until.checked_sub(now).filter(|left| !left.is_zero()),
+            State::HalfOpen { under_way, succeeded, .. } => {
+                (under_way + succeeded >= self.probes()).then_some(PROBES_UNDER_WAY)
+            }
+        }
+    }
+
+    fn step(&mut self, event: &Event) {
+        let now = self.latest;
+        match (&mut self.state, event) {
+            // An open period gives no permits, so none of it can come back.
+            (State::Closed { .. }, Event::Ask | Event::Abandoned)
+            | (State::Open { .. }, Event::Finished(..) | Event::Abandoned) => {}
+            (State::Closed { failures_in_a_row, window }, Event::Finished(Outcome::Success, _)) => {
+                *failures_in_a_row = 0;
+                window.count(false, now);
+            }
+            (State::Closed { failures_in_a_row, window }, Event::Finished(Outcome::Failure, jitter)) => {
+                *failures_in_a_row = failures_in_a_row.saturating_add(1);
+                window.count(true, now);
+                if must_open(&self.settings, *failures_in_a_row, window.counts(now)) {
+                    self.open(0, *jitter);
+                }
+            }
+            // Asked only when its time is over.
+            (State::Open { attempt, .. }, Event::Ask) => {
+                let attempt = *attempt;
+                self.enter(State::HalfOpen { under_way: 1, succeeded: 0, attempt });
+            }
+            (State::HalfOpen { under_way, .. }, Event::Ask) => *under_way += 1,
+            (State::HalfOpen { under_way, .. }, Event::Abandoned) => *under_way = under_way.saturating_sub(1),
+            (State::HalfOpen { under_way, succeeded, .. }, Event::Finished(Outcome::Success, _)) => {
+                *under_way = under_way.saturating_sub(1);
+                *succeeded += 1;
+                if *succeeded >= self.settings.half_open_probes.max(1) {
+                    self.enter(closed(&self.settings));
+                }
+            }
+            (State::HalfOpen { attempt, .. }, Event::Finished(Outcome::Failure, jitter)) => {
+                let next = attempt.saturating_add(1);
+                self.open(next, *jitter);
+            }
+        }
+    }
+
+    fn open(&mut self, attempt: u32, jitter: u64) {
+        let until = self.latest.saturating_add(self.settings.open_for(attempt, jitter));
+        self.opened += 1;
+        self.enter(State::Open { until, attempt });
+    }
+
+    fn enter(&mut self, state: State) {
+        self.state = state;
+        self.period += 1;
+    }
+
+    fn probes(&self) -> u32 {
+        self.settings.half_open_probes.max(1)
+    }
+}
+
+fn closed(settings: &Settings) -> State {
+    State::Closed { failures_in_a_row: 0, window: Window::new(settings.window) }
+}
+
+/// Only a failure asks this: a success never opens a breaker.
+fn must_open(settings: &Settings, failures_in_a_row: u32, recent: Counts) -> bool {
+    let too_many = failures_in_a_row >= settings.consecutive_failures.max(1);
+    let enough = recent.requests >= settings.minimum_requests.max(1);
+    let share = u64::from(recent.failures) * 1000;
+    let limit = u64::from(recent.requests) * u64::from(settings.failure_rate_permille.max(1));
+    too_many || (enough && share >= limit)
+}

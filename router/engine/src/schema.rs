@@ -1,0 +1,51 @@
+//! The feature schema: what a model's inputs mean, as one text.
+//!
+//! An artifact names the sha256 of this text. A model that was trained on inputs of another
+//! meaning is refused, because its shapes alone would fit.
+
+use std::fmt::Write as _;
+
+use crate::digest::Digest;
+use crate::evidence::{INPUTS, SOURCES};
+use crate::features::{NGRAM_BUCKETS, NGRAM_WINDOW_BYTES, STATISTIC_NAMES, ngram, statistics};
+
+/// Parts of the meaning that no constant of the code says. Raise the number behind a line when
+/// what it describes changes.
+const MEANING: &str = "\
+counts: natural logarithm of one plus the count (1)
+words: maximal runs of alphanumeric characters, compared in ASCII lower case (1)
+n-grams: bytes in ASCII lower case, distinct buckets, FNV-1a 64 of length and bytes, h ^ (h >> 32), low bits (1)
+n-gram score: offset + scale * sum / sqrt(n) (1)
+NGram: p_powerful - p_lightweight; 1 - value clipped to 0..1; log(1 + n) (1)
+tag bucket: little endian start of sha256 of tag NUL key NUL value (1)
+Tag: shrunk mean of q_P - q_L; shrunk share of good enough; log(1 + count) (1)
+input: value, good enough, weight, one-hot of NGram, Tag, reserved, reserved, reserved (1)
+heads: Lightweight right, Powerful right, Lightweight good enough (1)
+";
+
+/// The text.
+pub fn text() -> String {
+    let mut text = String::from("tinydancer/features/v1\n");
+    let mut line = |name: &str, value: String| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{name}: {value}");
+    };
+    line("statistics", STATISTIC_NAMES.join(" "));
+    line("math signs", statistics::MATH_SIGNS.to_owned());
+    line("math block", format!("{:?}", statistics::MATH_BLOCK));
+    line("negations", statistics::NEGATIONS.join(" "));
+    line("code words", statistics::CODE_WORDS.join(" "));
+    line("distinct words", statistics::DISTINCT_WORDS.to_string());
+    line("very long", statistics::VERY_LONG.to_string());
+    line("n-gram lengths", format!("{:?}", ngram::LENGTHS));
+    line("n-gram buckets", NGRAM_BUCKETS.to_string());
+    line("n-gram window", NGRAM_WINDOW_BYTES.to_string());
+    line("inputs", INPUTS.to_string());
+    line("sources", SOURCES.to_string());
+    text + MEANING
+}
+
+/// The sha256 of the text, which artifacts name.
+pub fn digest() -> Digest {
+    Digest::of(text().as_bytes())
+}
