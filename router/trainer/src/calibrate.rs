@@ -82,7 +82,7 @@ pub const HIGHEST_SCORE: f64 = 2.0;
 /// `score <= lambda`, and `(n R + 1) / (n + 1) <= permille / 1000` with R the mean over all n rows of what is lost by
 /// it (conformal risk control, Angelopoulos et al., arXiv 2208.02814). Nothing when even an empty Lightweight side
 /// cannot promise it.
-pub fn risk_threshold(scores: &[f64], gains: &[f64], permille: u32) -> Option<f64> {
+pub fn risk_threshold(scores: &[f64], gains: &[f64], permille: u16) -> Option<f64> {
     let rows = scores.len() as f64;
     let budget = (rows + 1.0) * f64::from(permille) / 1000.0 - 1.0;
     if budget < 0.0 {

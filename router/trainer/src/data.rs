@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
+use tinydancer_engine::Digest;
 
 /// The longest line that is read, bytes.
 const LINE_LIMIT: u64 = 1 << 20;
@@ -47,7 +47,7 @@ impl Row {
     }
 
     /// The tags a request with this prompt would carry; empty ones are left out.
-    pub fn tags(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub fn tags(&self) -> impl Iterator<Item = (&str, &str)> {
         [("task", self.task.as_str()), ("subject", self.subject.as_str())]
             .into_iter()
             .filter(|(_, value)| !value.is_empty())
@@ -139,19 +139,19 @@ pub fn load(path: &Path, selection: &Selection) -> Result<Vec<Row>, DataError> {
     Ok(rows)
 }
 
-/// sha256 over the rows in order, hexadecimal: for each the task, subject and prompt, each ended by a NUL byte, then
-/// both qualities as little-endian f64. This is the `data` entry of an artifact.
-pub fn digest(rows: &[Row]) -> String {
-    let mut hash = Sha256::new();
+/// sha256 over the rows in order: for each the task, subject and prompt, each ended by a NUL byte, then both qualities
+/// as little-endian f64. This is the `data` entry of an artifact.
+pub fn digest(rows: &[Row]) -> Digest {
+    let mut bytes = Vec::new();
     for row in rows {
         for text in [&row.task, &row.subject, &row.prompt] {
-            hash.update(text.as_bytes());
-            hash.update([0]);
+            bytes.extend_from_slice(text.as_bytes());
+            bytes.push(0);
         }
-        hash.update(row.lightweight.to_le_bytes());
-        hash.update(row.powerful.to_le_bytes());
+        bytes.extend(row.lightweight.to_le_bytes());
+        bytes.extend(row.powerful.to_le_bytes());
     }
-    hex::encode(hash.finalize())
+    Digest::of(&bytes)
 }
 
 fn read_error(path: &Path, source: std::io::Error) -> DataError {

@@ -2,11 +2,21 @@
 //! evaluation. Every figure that ends in an artifact or a report is taken out-of-fold.
 
 pub mod adamw;
+pub mod assemble;
 pub mod calibrate;
+pub mod corpus;
 pub mod data;
+pub mod distort;
+pub mod evaluate;
+pub mod fit;
 pub mod folds;
+pub mod known_answers;
+pub mod learn;
 pub mod metrics;
 pub mod network;
 pub mod ngram;
 pub mod progress;
 pub mod random;
+pub mod tables;
+pub mod tags;
+pub mod train;

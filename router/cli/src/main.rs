@@ -1,0 +1,43 @@
+//! `tiny-dancer`: train, look at, evaluate and sign routing models.
+
+mod bucket;
+mod distort;
+mod evaluate;
+mod files;
+mod inspect;
+mod selection;
+mod sign;
+mod train;
+
+use clap::{Parser, Subcommand};
+
+/// Train, evaluate, inspect and sign routing models.
+#[derive(Parser)]
+#[command(name = "tiny-dancer", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Train(train::Train),
+    Evaluate(evaluate::Evaluate),
+    Inspect(inspect::Inspect),
+    Bucket(bucket::Bucket),
+    Keygen(sign::Keygen),
+    Sign(sign::Sign),
+    Distort(distort::Distort),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Train(command) => command.run(),
+        Command::Evaluate(command) => command.run(),
+        Command::Inspect(command) => command.run(),
+        Command::Bucket(command) => command.run(),
+        Command::Keygen(command) => command.run(),
+        Command::Sign(command) => command.run(),
+        Command::Distort(command) => command.run(),
+    }
+}

@@ -1,0 +1,96 @@
+//! The tables evidence is read from, and evidence that has not seen its own row.
+
+use tinydancer_engine::evidence::{Evidence, INPUTS, NgramScores};
+
+use crate::corpus::Example;
+use crate::folds::{LeftOut, parallel};
+use crate::ngram::NGramModel;
+use crate::progress::Progress;
+use crate::random::Random;
+use crate::tags::TagTable;
+
+/// C of the n-gram models; chosen by out-of-fold loss.
+const NGRAM_STRENGTH: f64 = 3.0;
+
+/// What a model has counted and fitted about texts and tags.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    /// Both n-gram models.
+    pub ngram: NGramModel,
+    /// Tag counts, for a model that reads tags.
+    pub tags: Option<TagTable>,
+}
+
+impl Tables {
+    /// Fits on these examples.
+    pub fn fit<'a>(
+        examples: impl Iterator<Item = &'a Example> + Clone,
+        tags: bool,
+        random: &mut Random,
+    ) -> Self {
+        let buckets: Vec<&[u16]> = examples.clone().map(|example| &example.buckets[..]).collect();
+        let targets: Vec<[f64; 2]> =
+            examples.clone().map(|example| [example.targets[0], example.targets[1]]).collect();
+        let outcomes = examples.map(|example| (&example.tags[..], example.gain, example.targets[2] > 0.5));
+        Self {
+            ngram: NGramModel::fit(&buckets, &targets, NGRAM_STRENGTH, random),
+            tags: tags.then(|| TagTable::fit(outcomes)),
+        }
+    }
+
+    /// The inputs of the cell for one example: n-grams, then tags, each if there is evidence.
+    pub fn steps(&self, example: &Example) -> Vec<[f64; INPUTS]> {
+        let ngrams = (!example.buckets.is_empty()).then(|| {
+            let [lightweight, powerful] = self.ngram.scores(&example.buckets).map(|score| score as f32);
+            Evidence::of_ngrams(NgramScores { lightweight, powerful }, example.buckets.len())
+        });
+        let tags = self.tags.as_ref().and_then(|tags| tags.evidence(&example.tags));
+        ngrams.into_iter().chain(tags).map(|evidence| evidence.input().map(f64::from)).collect()
+    }
+}
+
+/// Tables fitted without nothing, without each fold, and without each pair of folds. A network that is tested on one
+/// fold is trained on evidence that has seen neither that fold nor the row itself.
+pub struct CrossFitted<'a> {
+    examples: &'a [Example],
+    folds: &'a [usize],
+    fits: Vec<(LeftOut, Tables)>,
+}
+
+impl<'a> CrossFitted<'a> {
+    /// Fits all tables, on `threads` threads.
+    pub fn fit(
+        examples: &'a [Example],
+        folds: &'a [usize],
+        tags: bool,
+        seed: u64,
+        threads: usize,
+        progress: &Progress,
+    ) -> Self {
+        let all = LeftOut::all();
+        let fits = parallel(all.len(), threads, |index| {
+            let kept = examples
+                .iter()
+                .zip(folds)
+                .filter(|(_, fold)| !all[index].contains(**fold))
+                .map(|(kept, _)| kept);
+            let tables = Tables::fit(kept, tags, &mut Random::stream(seed, 100 + index as u64));
+            progress.advance(1);
+            (all[index], tables)
+        });
+        Self { examples, folds, fits }
+    }
+
+    /// The tables fitted without these folds.
+    pub fn without(&self, left_out: LeftOut) -> Option<&Tables> {
+        self.fits.iter().find(|(fit, _)| *fit == left_out).map(|(_, tables)| tables)
+    }
+
+    /// The evidence of row `row` for a network that will be tested on `tested`: from tables that have seen neither
+    /// that fold nor the row's own.
+    pub fn steps(&self, row: usize, tested: Option<usize>) -> Vec<[f64; INPUTS]> {
+        let own = self.folds[row];
+        let left_out = LeftOut::folds(own, tested.unwrap_or(own));
+        self.without(left_out).map(|tables| tables.steps(&self.examples[row])).unwrap_or_default()
+    }
+}
