@@ -93,3 +93,6 @@ pub(crate) fn transposed<const N: usize, const M: usize>(rows: &[[f32; N]; M]) -
     }
     columns
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,3 +148,6 @@ fn tag_evidence(tags: &TagParts, found: &[u64]) -> Option<Evidence> {
     }
     known.then(|| Evidence::of_tags(total, tags.overall, tags.prior))
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,3 +88,72 @@ pub fn message(digest: &Digest, version: &str) -> Result<String, SignatureError>
     }
     Ok(format!("{CONTEXT}\n{digest}\n{version}\n"))
 }
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _};
+
+    use super::*;
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::from_bytes(&[seed; 32])
+    }
+
+    fn private_pem(key: &SigningKey) -> String {
+        key.to_pkcs8_pem(Default::default()).unwrap().to_string()
+    }
+
+    fn public_pem(key: &SigningKey) -> String {
+        key.verifying_key().to_public_key_pem(Default::default()).unwrap()
+    }
+
+    fn digest() -> Digest {
+        Digest::of(b"a model")
+    }
+
+    #[test]
+    fn the_message_has_three_lines() {
+        let hex = digest().to_hex();
+        let expected = format!("tinydancer/model/v1\nsha256:{hex}\n1.0.0\n");
+        assert_eq!(message(&digest(), "1.0.0"), Ok(expected));
+    }
+
+    #[test]
+    fn a_signature_holds_for_its_digest_version_and_key_only() {
+        let signature = sign(&private_pem(&key(1)), &digest(), "1.0.0").unwrap();
+        let public = PublicKey::parse(&public_pem(&key(1))).unwrap();
+        assert_eq!(public.verify(&digest(), "1.0.0", &signature), Ok(()));
+        let mismatch = Err(SignatureError::Mismatch);
+        assert_eq!(public.verify(&digest(), "1.0.1", &signature), mismatch);
+        assert_eq!(public.verify(&Digest::of(b"another"), "1.0.0", &signature), mismatch);
+        let other = PublicKey::parse(&public_pem(&key(2))).unwrap();
+        assert_eq!(other.verify(&digest(), "1.0.0", &signature), mismatch);
+    }
+
+    #[test]
+    fn a_key_is_read_as_pem_or_as_base64_of_its_bytes() {
+        let from_pem = PublicKey::parse(&public_pem(&key(1))).unwrap();
+        assert_eq!(PublicKey::parse(&format!("\n{}\n", from_pem.to_base64())), Ok(from_pem));
+    }
+
+    #[test]
+    fn other_texts_are_no_key_and_no_signature() {
+        let pem = public_pem(&key(1));
+        // The point of order one: under it, one signature fits many messages.
+        let weak = STANDARD.encode([&[1_u8][..], &[0; 31]].concat());
+        let short = STANDARD.encode([7; 31]);
+        for text in ["", "key", &pem[..40], &private_pem(&key(1)), &weak, &short] {
+            assert_eq!(PublicKey::parse(text), Err(SignatureError::PublicKey), "{text}");
+        }
+        let public = PublicKey::parse(&pem).unwrap();
+        for text in ["", "!", "AAAA"] {
+            assert_eq!(public.verify(&digest(), "1.0.0", text), Err(SignatureError::Signature));
+        }
+        assert_eq!(sign(&pem, &digest(), "1.0.0"), Err(SignatureError::SigningKey));
+    }
+
+    #[test]
+    fn a_version_that_reads_as_two_lines_is_never_signed() {
+        assert_eq!(sign(&private_pem(&key(1)), &digest(), "1\n2"), Err(SignatureError::Version));
+    }
+}

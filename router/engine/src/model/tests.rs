@@ -1,0 +1,170 @@
+use super::*;
+use crate::artifact::MetadataParts;
+use crate::features::{NGRAM_WINDOW_BYTES, tag_bucket};
+use crate::testing;
+
+const PROMPT: &str = "A farmer has 17 sheep and sells 9. How many are left?";
+
+fn model_of(parts: &ModelParts) -> Model {
+    let bytes = artifact::write(parts, &testing::metadata("1.0.0", 7)).expect("must write");
+    Model::from_bytes(&bytes).expect("must load")
+}
+
+fn features(tags: &[(&'static str, &'static str)]) -> Features {
+    Features::extract(PROMPT, tags.iter().copied())
+}
+
+#[test]
+fn a_score_is_made_of_the_three_calibrated_probabilities() {
+    let model = model_of(&testing::parts(7));
+    let score = model.score(&features(&[])).expect("must score");
+    let [p1, p2, p3] = model.metadata().calibration.probabilities(model.logits(&features(&[])));
+    assert_eq!((score.lightweight_right, score.powerful_right, score.confidence()), (p1, p2, p3));
+    assert_eq!(score.score, (p2 - p1) + (1.0 - p3));
+    assert_eq!(score.uncertainty, p3.min(1.0 - p3));
+}
+
+#[test]
+fn a_calibration_moves_the_score_and_not_the_logits() {
+    let parts = testing::parts(7);
+    let mut metadata: MetadataParts = testing::metadata("1.0.0", 7);
+    for head in &mut metadata.calibration.heads {
+        head.offset = 0.5;
+    }
+    let bytes = artifact::write(&parts, &metadata).expect("must write");
+    let (plain, moved) = (model_of(&parts), Model::from_bytes(&bytes).expect("must load"));
+    assert_eq!(plain.logits(&features(&[])), moved.logits(&features(&[])));
+    let confidence = |model: &Model| model.score(&features(&[])).expect("must score").confidence();
+    assert!(confidence(&moved) > confidence(&plain));
+}
+
+#[test]
+fn the_recurrent_weights_reach_the_logits_through_one_and_two_steps() {
+    let parts = testing::parts(7);
+    let mut without = parts.clone();
+    without.network.cell.u = [[0.0; 16]; 16];
+    for tags in [&[][..], &[testing::KNOWN_TAG]] {
+        assert_ne!(model_of(&parts).logits(&features(tags)), model_of(&without).logits(&features(tags)));
+    }
+}
+
+#[test]
+fn a_second_step_reads_the_state_that_the_first_one_left() {
+    let parts = testing::parts(7);
+    let mut other = parts.clone();
+    // Only the input weights of the n-gram step change; the tag step comes later.
+    for row in &mut other.network.cell.w {
+        row[3] += 0.5;
+    }
+    let tagged = features(&[testing::KNOWN_TAG]);
+    assert_ne!(model_of(&parts).logits(&tagged), model_of(&other).logits(&tagged));
+}
+
+#[test]
+fn a_tag_that_was_not_counted_is_no_step() {
+    let model = model_of(&testing::parts(7));
+    let plain = model.logits(&features(&[]));
+    assert_eq!(model.logits(&features(&[("task", "never seen")])), plain);
+    assert_ne!(model.logits(&features(&[testing::KNOWN_TAG])), plain);
+    assert_ne!(
+        model.logits(&features(&[testing::KNOWN_TAG, ("task", "poetry")])),
+        model.logits(&features(&[testing::KNOWN_TAG]))
+    );
+}
+
+#[test]
+fn without_any_source_the_heads_read_the_initial_state() {
+    let mut parts = testing::parts(7);
+    (parts.ngrams, parts.tags) = (None, None);
+    let model = model_of(&parts);
+    let mut changed = parts.clone();
+    changed.network.cell.w = [[9.0; 8]; 16];
+    assert_eq!(model.logits(&features(&[])), model_of(&changed).logits(&features(&[])));
+    // A text too short for an n-gram has no step either.
+    let short = Features::extract("ab", []);
+    assert_eq!(model_of(&testing::parts(7)).logits(&short), model.logits(&short));
+}
+
+#[test]
+fn counted_tags_are_added_before_they_are_shrunk() {
+    let tags = TagParts {
+        buckets: vec![3, 5, 9],
+        counts: vec![[10.0, 4.0, 5.0], [30.0, -2.0, 25.0], [1.0, 1.0, 0.0]],
+        overall: [0.1, 0.5],
+        prior: 20.0,
+    };
+    assert_eq!(tag_evidence(&tags, &[4, 6]), None);
+    let evidence = tag_evidence(&tags, &[3, 4, 5]).expect("must be known");
+    let expected = TagCounts { requests: 40.0, gain: 2.0, good_enough: 30.0 };
+    assert_eq!(evidence, Evidence::of_tags(expected, [0.1, 0.5], 20.0));
+}
+
+#[test]
+fn an_ngram_score_is_the_sum_over_distinct_buckets_divided_by_the_root_of_their_number() {
+    let mut parts = NgramParts {
+        lightweight: vec![0; NGRAM_BUCKETS],
+        powerful: vec![0; NGRAM_BUCKETS],
+        scale: [0.5, 0.25],
+        offset: [1.0, -1.0],
+    };
+    (parts.lightweight[7], parts.lightweight[65_535]) = (100, -128);
+    parts.powerful[9] = 127;
+    let tables = NgramTables::new(&parts);
+    assert_eq!(tables.evidence(&[]), None);
+    let evidence = tables.evidence(&[7, 9, 11, 65_535]).expect("must be there");
+    let scores = NgramScores { lightweight: 1.0 + 0.5 * -28.0 / 2.0, powerful: -1.0 + 0.25 * 127.0 / 2.0 };
+    assert_eq!(evidence, Evidence::of_ngrams(scores, 4));
+}
+
+#[test]
+fn a_logit_that_is_no_number_is_an_error_and_only_on_the_prompts_it_concerns() {
+    let mut parts = testing::parts(7);
+    // Two units that stay 0 until a prompt is very long, and heads that overflow then.
+    let network = &mut parts.network;
+    (network.statistics_mean[14], network.statistics_std[14]) = (0.0, 0.01);
+    for unit in 0..2 {
+        network.h0_weight[unit] = [0.0; 15];
+        network.h0_weight[unit][14] = 1.0;
+        network.h0_bias[unit] = 0.0;
+        network.cell.w[unit] = [0.0; 8];
+        network.cell.u[unit] = [0.0; 16];
+        network.cell.bias_gate[unit] = 20.0;
+        network.cell.bias_update[unit] = 0.0;
+        network.cell.u.iter_mut().for_each(|row| row[unit] = 0.0);
+        network.head_weight[1][unit] = f32::MAX;
+    }
+    let model = model_of(&parts);
+    assert!(model.score(&features(&[])).is_ok());
+    let long = Features::extract(&"word ".repeat(500), []);
+    assert_eq!(model.score(&long), Err(ScoreError::NonFinite { head: 1 }));
+}
+
+#[test]
+fn what_lies_between_the_windows_of_a_long_prompt_changes_no_ngram_evidence() {
+    let model = model_of(&testing::parts(7));
+    let edge = "x".repeat(NGRAM_WINDOW_BYTES);
+    let text = |middle: &str| Features::extract(&format!("{edge}{middle}{edge}"), []);
+    assert_eq!(model.logits(&text("one two")), model.logits(&text("two one")));
+}
+
+#[test]
+fn a_model_is_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Model>();
+    shared::<Features>();
+}
+
+#[test]
+fn a_model_decides_with_its_own_calibration() {
+    let model = model_of(&testing::parts(7));
+    let score = model.score(&features(&[])).expect("must score");
+    let rule = DecisionRule::Risk { permille: 100 };
+    assert_eq!(model.decide(&score, &rule), decide(&score, &rule, &model.metadata().calibration));
+}
+
+#[test]
+fn the_tag_of_the_tests_is_counted_under_its_bucket() {
+    let tags = testing::parts(7).tags.expect("must be there");
+    let bucket = tag_bucket(testing::KNOWN_TAG.0, testing::KNOWN_TAG.1);
+    assert!(tags.buckets.binary_search(&bucket).is_ok());
+}
