@@ -26,7 +26,7 @@ mod testing;
 pub use bucket::{Arm, BasisPoints, BasisPointsError, Bucket, BucketSalt, bucket};
 pub use evidence::{Evidence, EvidenceSnapshot, GuardEvidence, LogWealth};
 pub use guard::{ApplicableGuards, GuardName, Observation};
-pub use local::{LocalTrip, TripCause};
+pub use local::{LocalTrip, TripCause, UnknownTripCause};
 pub use merge::merge;
 pub use settings::GuardSettings;
 pub use verdict::{Direction, GuardJudgement, Interval, Judgement, Verdict, judge, judge_alone};

@@ -35,6 +35,23 @@ impl TripCause {
     }
 }
 
+/// A word that names no cause.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("trip cause must be ConsecutiveFaults, FaultRate or the name of a guard, not {0:?}")]
+pub struct UnknownTripCause(String);
+
+impl std::str::FromStr for TripCause {
+    type Err = UnknownTripCause;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        [Self::ConsecutiveFaults, Self::FaultRate]
+            .into_iter()
+            .chain(GuardName::ALL.map(Self::Guard))
+            .find(|cause| cause.as_str() == word)
+            .ok_or_else(|| UnknownTripCause(word.to_owned()))
+    }
+}
+
 impl std::fmt::Display for TripCause {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(self.as_str())

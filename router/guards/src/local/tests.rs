@@ -60,5 +60,7 @@ fn a_cause_is_one_word() {
         let written = serde_json::to_string(&cause).unwrap();
         assert_eq!(written, format!("\"{cause}\""));
         assert_eq!(serde_json::from_str::<TripCause>(&written).unwrap(), cause);
+        assert_eq!(cause.as_str().parse(), Ok(cause));
     }
+    assert!("Other".parse::<TripCause>().is_err());
 }

@@ -1,0 +1,27 @@
+//! What a router remembers on its volume: decisions, outcomes, feedback, a trial's evidence, trips, the accepted
+//! assignment and the bytes of its models.
+//!
+//! One SQLite file, written by one thread that takes whatever is queued into one transaction (group commit, WAL,
+//! `synchronous=FULL`). Nothing here waits on the request path: decisions and outcomes are queued or, if the queue is
+//! full, dropped and counted; feedback is acknowledged through a callback once it is on disk.
+//!
+//! No text of a prompt, tag or key is ever stored.
+
+mod apply;
+mod error;
+mod history;
+mod open;
+mod queue;
+mod read;
+mod record;
+mod retention;
+mod schema;
+mod writer;
+
+pub use error::HistoryError;
+pub use history::{History, Options};
+pub use open::{Opened, SetAsideCause};
+pub use record::{
+    Decision, EvidenceOwner, Feedback, FeedbackOutcome, FeedbackSource, Forward, IdempotencyKey, Outcome,
+    Shadow, StateKey, Tier, Totals, Trip,
+};

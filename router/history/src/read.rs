@@ -1,0 +1,173 @@
+//! What is read back. Nothing here can write.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use rusqlite::types::FromSqlError;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use tinydancer_guards::{Evidence, TripCause};
+
+use crate::apply::integer;
+use crate::error::HistoryError;
+use crate::record::{
+    Decision, EvidenceOwner, Feedback, Forward, IdempotencyKey, Shadow, StateKey, Totals, Trip, arm_of,
+};
+
+pub(crate) fn state(connection: &Connection, key: StateKey) -> Result<Option<Vec<u8>>, HistoryError> {
+    connection
+        .prepare_cached("SELECT value FROM state WHERE key = ?1")
+        .and_then(|mut statement| statement.query_row([key], |row| row.get(0)).optional())
+        .map_err(HistoryError::database("read stored state"))
+}
+
+pub(crate) fn model(connection: &Connection, digest: &str) -> Result<Option<Vec<u8>>, HistoryError> {
+    connection
+        .prepare_cached("SELECT bytes FROM models WHERE digest = ?1")
+        .and_then(|mut statement| statement.query_row([digest], |row| row.get(0)).optional())
+        .map_err(HistoryError::database("read a stored model"))
+}
+
+pub(crate) fn model_digests(connection: &Connection) -> Result<Vec<String>, HistoryError> {
+    connection
+        .prepare_cached("SELECT digest FROM models ORDER BY digest")
+        .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
+        .map_err(HistoryError::database("read the stored models"))
+}
+
+pub(crate) fn evidence(
+    connection: &Connection,
+    owner: &EvidenceOwner,
+) -> Result<Option<Evidence>, HistoryError> {
+    let stored: Option<String> = connection
+        .prepare_cached(
+            "SELECT evidence FROM trial_evidence
+             WHERE policy_uid = ?1 AND attempt = ?2 AND configuration_digest = ?3 AND incarnation = ?4",
+        )
+        .and_then(|mut statement| {
+            let owner = params![
+                owner.policy_uid,
+                integer(owner.attempt),
+                owner.configuration_digest,
+                owner.incarnation
+            ];
+            statement.query_row(owner, |row| row.get(0)).optional()
+        })
+        .map_err(HistoryError::database("read stored evidence"))?;
+    stored
+        .map(|json| serde_json::from_str(&json))
+        .transpose()
+        .map_err(|source| HistoryError::Stored { what: "evidence", source: Arc::new(source) })
+}
+
+pub(crate) fn trips(connection: &Connection) -> Result<Vec<Trip>, HistoryError> {
+    connection
+        .prepare_cached("SELECT digest, attempt, cause, at FROM trips ORDER BY at, digest")
+        .and_then(|mut statement| {
+            statement
+                .query_map([], |row| {
+                    Ok(Trip {
+                        digest: row.get(0)?,
+                        attempt: row.get(1)?,
+                        cause: TripCause::from_str(row.get_ref(2)?.as_str()?)
+                            .map_err(|_| FromSqlError::InvalidType)?,
+                        at: row.get(3)?,
+                    })
+                })?
+                .collect()
+        })
+        .map_err(HistoryError::database("read stored trips"))
+}
+
+pub(crate) fn forwards(connection: &Connection, limit: u32) -> Result<Vec<Forward>, HistoryError> {
+    connection
+        .prepare_cached(
+            "SELECT decision_id, idempotency_key, outcome, score, source, at, sequence, owner
+             FROM outbox ORDER BY sequence LIMIT ?1",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_map([limit], |row| {
+                    Ok(Forward { sequence: row.get(6)?, owner: row.get(7)?, feedback: feedback_of(row)? })
+                })?
+                .collect()
+        })
+        .map_err(HistoryError::database("read feedback that waits for its owner"))
+}
+
+pub(crate) fn feedback(connection: &Connection, decision_id: &str) -> Result<Option<Feedback>, HistoryError> {
+    connection
+        .prepare_cached(
+            "SELECT decision_id, idempotency_key, outcome, score, source, at FROM feedback WHERE decision_id = ?1",
+        )
+        .and_then(|mut statement| statement.query_row([decision_id], feedback_of).optional())
+        .map_err(HistoryError::database("read stored feedback"))
+}
+
+fn feedback_of(row: &Row<'_>) -> rusqlite::Result<Feedback> {
+    Ok(Feedback {
+        decision_id: row.get(0)?,
+        idempotency_key: IdempotencyKey::stored(row.get(1)?),
+        outcome: row.get(2)?,
+        score: row.get(3)?,
+        source: row.get(4)?,
+        at: row.get(5)?,
+    })
+}
+
+pub(crate) fn totals(connection: &Connection) -> Result<Vec<Totals>, HistoryError> {
+    connection
+        .prepare_cached("SELECT * FROM totals ORDER BY arm, tier")
+        .and_then(|mut statement| {
+            statement
+                .query_map([], |row| {
+                    Ok(Totals {
+                        arm: arm_of(row.get_ref(0)?.as_str()?)?,
+                        tier: row.get(1)?,
+                        decisions: row.get(2)?,
+                        succeeded: row.get(3)?,
+                        failed: row.get(4)?,
+                        prompt_tokens: row.get(5)?,
+                        completion_tokens: row.get(6)?,
+                        cost_micro_dollars: row.get(7)?,
+                    })
+                })?
+                .collect()
+        })
+        .map_err(HistoryError::database("read the running totals"))
+}
+
+pub(crate) fn recent_decisions(connection: &Connection, limit: u32) -> Result<Vec<Decision>, HistoryError> {
+    connection
+        .prepare_cached(
+            "SELECT id, at, arm, digest, tier, upstream, score, uncertainty, good_enough, statistics,
+                shadow_digest, shadow_score, shadow_uncertainty
+             FROM decisions ORDER BY sequence DESC LIMIT ?1",
+        )
+        .and_then(|mut statement| statement.query_map([limit], decision_of)?.collect())
+        .map_err(HistoryError::database("read recent decisions"))
+}
+
+fn decision_of(row: &Row<'_>) -> rusqlite::Result<Decision> {
+    let statistics = row.get_ref(9)?.as_blob()?.chunks_exact(4);
+    let shadow_digest: Option<String> = row.get(10)?;
+    let shadow = shadow_digest
+        .map(|digest| {
+            Ok::<_, rusqlite::Error>(Shadow { digest, score: row.get(11)?, uncertainty: row.get(12)? })
+        })
+        .transpose()?;
+    Ok(Decision {
+        id: row.get(0)?,
+        at: row.get(1)?,
+        arm: arm_of(row.get_ref(2)?.as_str()?)?,
+        digest: row.get(3)?,
+        tier: row.get(4)?,
+        upstream: row.get(5)?,
+        score: row.get(6)?,
+        uncertainty: row.get(7)?,
+        good_enough: row.get(8)?,
+        statistics: statistics
+            .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+            .collect(),
+        shadow,
+    })
+}
