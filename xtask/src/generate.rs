@@ -1,0 +1,119 @@
+//! Files that are generated from code. A program of the crate that owns the
+//! truth prints each; this room only writes them or compares them.
+
+use std::fs;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+
+use crate::command;
+use crate::workspace::Workspace;
+
+/// A generated file and the program that prints it.
+struct Generated {
+    /// The package and its program.
+    package: &'static str,
+    program: &'static str,
+    /// What the program is asked for.
+    arguments: &'static [&'static str],
+    /// Where the file is in the checkout.
+    path: &'static str,
+}
+
+const FILES: &[Generated] = &[
+    Generated {
+        package: "tinydancer-crds",
+        program: "crdgen",
+        arguments: &["routingpolicies"],
+        path: "config/crd/routing.tinydancer.dev_routingpolicies.yaml",
+    },
+    Generated {
+        package: "tinydancer-crds",
+        program: "crdgen",
+        arguments: &["routermodels"],
+        path: "config/crd/routing.tinydancer.dev_routermodels.yaml",
+    },
+];
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Write nothing, and fail if a file is not what would be written
+    #[arg(long)]
+    check: bool,
+}
+
+/// Writes or checks all generated files.
+pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
+    let mut stale = 0;
+    for file in FILES {
+        let path = workspace.root().join(file.path);
+        let wanted = print(workspace, file)?;
+        // A file that is not there differs as an empty one does.
+        let found = fs::read_to_string(&path).unwrap_or_default();
+        if let Some(difference) = difference(&found, &wanted) {
+            stale += 1;
+            println!("{}: {difference}", file.path);
+            if !arguments.check {
+                let folder = path.parent().context("a generated file must lie in a folder")?;
+                fs::create_dir_all(folder)
+                    .and_then(|()| fs::write(&path, wanted))
+                    .with_context(|| format!("failed to write {}", path.display()))?;
+            }
+        }
+    }
+    if stale == 0 {
+        println!("{} generated files are up to date", FILES.len());
+    } else if arguments.check {
+        println!("write them with: cargo xtask generate");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(workspace: &Workspace, file: &Generated) -> Result<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    command::output(
+        Command::new(cargo)
+            .current_dir(workspace.root())
+            .args(["run", "--quiet", "--locked", "--package", file.package, "--bin", file.program, "--"])
+            .args(file.arguments),
+    )
+    .with_context(|| format!("failed to generate {}", file.path))
+}
+
+/// How two texts differ, in one line; none if they do not.
+fn difference(found: &str, wanted: &str) -> Option<String> {
+    if found == wanted {
+        return None;
+    }
+    let (found, wanted): (Vec<&str>, Vec<&str>) = (found.lines().collect(), wanted.lines().collect());
+    let same = found.iter().zip(&wanted).take_while(|(a, b)| a == b).count();
+    let line =
+        |lines: &[&str]| lines.get(same).map_or("the end".to_owned(), |line| format!("`{}`", line.trim()));
+    Some(format!(
+        "{} lines, {} wanted; the first difference is line {}: {} where {} is wanted",
+        found.len(),
+        wanted.len(),
+        same + 1,
+        line(&found),
+        line(&wanted)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_texts_do_not_differ() {
+        assert_eq!(difference("a\nb\n", "a\nb\n"), None);
+    }
+
+    #[test]
+    fn the_first_line_that_differs_is_named() {
+        let text = difference("a\nb\n", "a\nc\nd\n").unwrap();
+        assert!(text.contains("line 2: `b` where `c`"), "{text}");
+        let text = difference("", "a\n").unwrap();
+        assert!(text.contains("line 1: the end where `a`"), "{text}");
+    }
+}

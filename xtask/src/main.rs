@@ -1,0 +1,49 @@
+//! What people run: `cargo xtask COMMAND`. The local cluster, the images and
+//! the generated files each have a room of their own; this file only wires.
+
+mod access;
+mod cluster;
+mod command;
+mod generate;
+mod image;
+mod step;
+mod tools;
+mod unavailable;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Build, run and check Tiny Dancer", version)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run a Kubernetes cluster of one node on this machine
+    #[command(subcommand)]
+    Cluster(cluster::Command),
+    /// Build the container images, without Docker
+    Image(image::Arguments),
+    /// Write the files that are generated from code
+    Generate(generate::Arguments),
+}
+
+fn main() -> ExitCode {
+    let task = Arguments::parse().task;
+    let outcome = Workspace::discover().and_then(|workspace| match task {
+        Task::Cluster(command) => cluster::run(&workspace, command),
+        Task::Image(arguments) => image::run(&workspace, &arguments),
+        Task::Generate(arguments) => generate::run(&workspace, &arguments),
+    });
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
