@@ -1,0 +1,146 @@
+//! What is to be done, as a value that can be compared and printed.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use k8s_openapi::{
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{ConfigMap, Service, ServiceAccount},
+        networking::v1::NetworkPolicy,
+        policy::v1::PodDisruptionBudget,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use serde::Serialize;
+use tinydancer_crds::{Digest, RoutingPolicyStatus, routing_policy::KeyReference};
+use tinydancer_protocol::Assignment;
+
+use crate::record::Record;
+
+/// The outcome of one look at one policy. Carried out in this order: commit, status, events, actions. Where the
+/// commit is refused, nothing of the rest is done and the policy is looked at again.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Plan {
+    /// The record to write first; `None` where it stands as it is.
+    pub commit: Option<Commit>,
+    /// The whole status; to be written only where it is not equal to the one observed.
+    pub status: RoutingPolicyStatus,
+    /// What happened, for people; only with a commit.
+    pub events: Vec<Event>,
+    /// What to do, in this order. One that fails does not keep the later ones from being tried.
+    pub actions: Vec<Action>,
+    /// When to look again even if nothing happens.
+    pub wake: Duration,
+}
+
+/// A new record and what it replaces.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Commit {
+    /// What to write.
+    pub record: Record,
+    /// The resourceVersion it replaces; `None` creates it, and fails where it exists.
+    pub replaces: Option<String>,
+    /// The object to write, complete.
+    pub object: ConfigMap,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Action {
+    /// Make an object that does not exist (POST, never a patch).
+    Create(Child),
+    /// Bring the policy's own object to this (server-side apply).
+    Apply(Child),
+    /// Make or renew the Secret with the fleet's certificate.
+    EnsureTls(TlsRequest),
+    /// Make or renew the Secret with the fleet's feedback key and the upstream keys.
+    EnsureCredentials(CredentialsRequest),
+    /// Hand a model's bytes to a pod that lacks them.
+    PutModel {
+        /// To whom.
+        pod: PodReference,
+        /// Which.
+        digest: Digest,
+    },
+    /// Tell a pod what to do and hear its report.
+    PutAssignment {
+        /// To whom.
+        pod: PodReference,
+        /// What.
+        assignment: Box<Assignment>,
+    },
+}
+
+/// A pod beyond doubt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PodReference {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+/// An object of the fleet, complete with labels, owner and namespace.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Child {
+    /// The identity of the pods; it may do nothing.
+    ServiceAccount(ServiceAccount),
+    /// What a pod boots with. The bytes of `model`, where there is one, have to be put into `binaryData` under
+    /// [`crate::build::MODEL_FILE`].
+    Boot {
+        /// The object without `binaryData`.
+        config_map: ConfigMap,
+        /// The stable model.
+        model: Option<Digest>,
+    },
+    /// The headless or the client Service.
+    Service(Service),
+    /// The pods.
+    StatefulSet(Box<StatefulSet>),
+    /// How many may be missing.
+    PodDisruptionBudget(PodDisruptionBudget),
+    /// Who may reach them.
+    NetworkPolicy(NetworkPolicy),
+}
+
+/// The certificate of a fleet.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TlsRequest {
+    /// Name, namespace, labels and owner of the Secret.
+    pub metadata: ObjectMeta,
+    /// The certificate's DNS name.
+    pub server_name: String,
+    /// The certificate's URI.
+    pub uri: String,
+}
+
+/// The keys of a fleet.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CredentialsRequest {
+    /// Name, namespace, labels and owner of the Secret.
+    pub metadata: ObjectMeta,
+    /// Where each candidate's key is found, by candidate; written as `upstream.<candidate>`.
+    pub upstream_keys: BTreeMap<String, KeyReference>,
+}
+
+/// How loud an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum EventKind {
+    /// As it should be.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+/// A transition, for people. It regards the policy; `model` is the related RouterModel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// How loud.
+    pub kind: EventKind,
+    /// One of [`tinydancer_crds::conditions::reasons`].
+    pub reason: &'static str,
+    /// What happened, with the numbers that decided.
+    pub message: String,
+    /// Name of the RouterModel it is about.
+    pub model: String,
+}
