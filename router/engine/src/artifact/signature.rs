@@ -91,6 +91,7 @@ pub fn message(digest: &Digest, version: &str) -> Result<String, SignatureError>
 
 #[cfg(test)]
 mod tests {
+    use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
     use ed25519_dalek::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _};
 
     use super::*;
@@ -100,11 +101,11 @@ mod tests {
     }
 
     fn private_pem(key: &SigningKey) -> String {
-        key.to_pkcs8_pem(Default::default()).unwrap().to_string()
+        key.to_pkcs8_pem(LineEnding::LF).unwrap().to_string()
     }
 
     fn public_pem(key: &SigningKey) -> String {
-        key.verifying_key().to_public_key_pem(Default::default()).unwrap()
+        key.verifying_key().to_public_key_pem(LineEnding::LF).unwrap()
     }
 
     fn digest() -> Digest {

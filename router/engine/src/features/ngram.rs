@@ -5,20 +5,24 @@ pub const BUCKETS: usize = 1 << 16;
 /// Bytes read at either end of a long text. A text of at most twice as many is read once, whole.
 pub const WINDOW_BYTES: usize = 1024;
 /// Lengths of the n-grams, in bytes.
-pub(crate) const LENGTHS: [u8; 3] = [3, 4, 5];
+pub(crate) const LENGTHS: [usize; 3] = [3, 4, 5];
 
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
 /// FNV-1a, 64 bits.
 pub(crate) fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
-    bytes.into_iter().fold(FNV_OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME))
+    bytes.into_iter().fold(FNV_OFFSET, fnv1a_step)
 }
 
-/// The bucket of one n-gram: FNV-1a over its length and its bytes in ASCII lower case, folded to
+const fn fnv1a_step(hash: u64, byte: u8) -> u64 {
+    (hash ^ byte as u64).wrapping_mul(FNV_PRIME)
+}
+
+/// The bucket of one n-gram in ASCII lower case: FNV-1a over its length and its bytes, folded to
 /// 16 bits.
-fn bucket(length: u8, gram: &[u8]) -> u16 {
-    let hash = fnv1a(std::iter::once(length).chain(gram.iter().map(u8::to_ascii_lowercase)));
+fn bucket<const N: usize>(gram: [u8; N]) -> u16 {
+    let hash = gram.into_iter().fold(const { fnv1a_step(FNV_OFFSET, N as u8) }, fnv1a_step);
     (hash ^ (hash >> 32)) as u16
 }
 
@@ -43,6 +47,8 @@ impl Ngrams {
             self.seen[usize::from(bucket) / 64] = 0;
         }
         self.buckets.clear();
+        // The most n-grams there can be, so that no later text needs more room.
+        self.buckets.reserve(2 * WINDOW_BYTES * LENGTHS.len());
         match (text.first_chunk::<WINDOW_BYTES>(), text.last_chunk::<WINDOW_BYTES>()) {
             (Some(first), Some(last)) if text.len() > 2 * WINDOW_BYTES => {
                 self.read_window(first);
@@ -53,10 +59,19 @@ impl Ngrams {
     }
 
     fn read_window(&mut self, window: &[u8]) {
-        for length in LENGTHS {
-            for gram in window.windows(usize::from(length)) {
-                self.add(bucket(length, gram));
-            }
+        let mut lower = [0; 2 * WINDOW_BYTES];
+        for (to, from) in lower.iter_mut().zip(window) {
+            *to = from.to_ascii_lowercase();
+        }
+        let lower = lower.get(..window.len()).unwrap_or_default();
+        self.read_grams::<{ LENGTHS[0] }>(lower);
+        self.read_grams::<{ LENGTHS[1] }>(lower);
+        self.read_grams::<{ LENGTHS[2] }>(lower);
+    }
+
+    fn read_grams<const N: usize>(&mut self, window: &[u8]) {
+        for gram in window.array_windows::<N>() {
+            self.add(bucket(*gram));
         }
     }
 
@@ -100,8 +115,8 @@ mod tests {
     #[test]
     fn a_text_has_one_bucket_for_each_ngram_and_length() {
         assert!(read(b"ab").is_empty());
-        assert_eq!(read(b"abc"), BTreeSet::from([bucket(3, b"abc")]));
-        assert_eq!(read(b"abcd"), BTreeSet::from([bucket(3, b"abc"), bucket(3, b"bcd"), bucket(4, b"abcd")]));
+        assert_eq!(read(b"abc"), BTreeSet::from([bucket(*b"abc")]));
+        assert_eq!(read(b"abcd"), BTreeSet::from([bucket(*b"abc"), bucket(*b"bcd"), bucket(*b"abcd")]));
         assert_eq!(read(b"aaaaaaaaa").len(), 3);
     }
 

@@ -33,14 +33,14 @@ pub(crate) const CODE_WORDS: [&str; 14] = [
 pub(crate) const MATH_SIGNS: &str = "+-*/=<>^%$|~";
 pub(crate) const MATH_BLOCK: std::ops::RangeInclusive<char> = '\u{2200}'..='\u{22FF}';
 /// Words that `distinct_word_share` looks at.
-pub(crate) const DISTINCT_WORDS: usize = 512;
+pub(crate) const DISTINCT_WORDS: u32 = 512;
 /// A prompt with more characters is very long.
 pub(crate) const VERY_LONG: u32 = 2_000;
 
 /// The statistics of a text, in the order of [`NAMES`]. All finite; all 0 for an empty text.
 pub(crate) fn of(text: &str) -> [f32; COUNT] {
-    let characters = Characters::of(text);
-    let words = Words::of(text);
+    let mut words = Words::new();
+    let characters = Characters::read(text, &mut words);
     [
         log(characters.all),
         log(words.all),
@@ -54,7 +54,7 @@ pub(crate) fn of(text: &str) -> [f32; COUNT] {
         log(words.negations),
         log(characters.blanks),
         log(words.code),
-        share(words.distinct(), words.all.min(DISTINCT_WORDS as u32)),
+        share(words.distinct, words.all.min(DISTINCT_WORDS)),
         f32::from(u8::from(characters.digits > 0)),
         f32::from(u8::from(characters.all > VERY_LONG)),
     ]
@@ -95,21 +95,75 @@ struct Characters {
 }
 
 impl Characters {
-    fn of(text: &str) -> Self {
+    /// Counts the characters of a text and gives its words to `words`, in one pass.
+    fn read(text: &str, words: &mut Words) -> Self {
         let mut counts = Self::default();
         let mut underscores = 0_u32;
-        for character in text.chars() {
+        let (mut word_start, mut word_characters) = (0, 0_u32);
+        for (at, character) in text.char_indices() {
+            let class = Class::of(character);
             counts.all += 1;
             counts.digits += u32::from(character.is_ascii_digit());
-            counts.capitals += u32::from(character.is_uppercase());
-            counts.math += u32::from(MATH_SIGNS.contains(character) || MATH_BLOCK.contains(&character));
+            counts.capitals += class.count(Class::CAPITAL);
+            counts.math += class.count(Class::MATH);
             counts.newlines += u32::from(character == '\n');
             counts.question_marks += u32::from(character == '?');
             underscores = if character == '_' { underscores + 1 } else { 0 };
             // A run is counted once, when it reaches its second character.
             counts.blanks += u32::from(underscores == 2);
+            if class.count(Class::ALPHANUMERIC) == 1 {
+                word_characters += 1;
+                continue;
+            }
+            words.add(text.as_bytes().get(word_start..at).unwrap_or_default(), word_characters);
+            (word_start, word_characters) = (at + character.len_utf8(), 0);
         }
+        words.add(text.as_bytes().get(word_start..).unwrap_or_default(), word_characters);
         counts
+    }
+}
+
+/// What a character is, as bits.
+#[derive(Clone, Copy)]
+struct Class(u8);
+
+impl Class {
+    const ALPHANUMERIC: u8 = 1;
+    const CAPITAL: u8 = 2;
+    const MATH: u8 = 4;
+    const ASCII: [Self; 128] = Self::ascii();
+
+    fn of(character: char) -> Self {
+        Self::ASCII.get(character as usize).copied().unwrap_or_else(|| {
+            Self(
+                u8::from(character.is_alphanumeric()) * Self::ALPHANUMERIC
+                    | u8::from(character.is_uppercase()) * Self::CAPITAL
+                    | u8::from(MATH_BLOCK.contains(&character)) * Self::MATH,
+            )
+        })
+    }
+
+    const fn ascii() -> [Self; 128] {
+        let mut classes = [Self(0); 128];
+        let mut byte = 0;
+        while byte < 128_u8 {
+            let class = &mut classes[byte as usize];
+            class.0 |= byte.is_ascii_alphanumeric() as u8 * Self::ALPHANUMERIC;
+            class.0 |= byte.is_ascii_uppercase() as u8 * Self::CAPITAL;
+            byte += 1;
+        }
+        let math = MATH_SIGNS.as_bytes();
+        let mut index = 0;
+        while index < math.len() {
+            classes[math[index] as usize].0 |= Self::MATH;
+            index += 1;
+        }
+        classes
+    }
+
+    /// 1 if the character has this bit, else 0.
+    fn count(self, bit: u8) -> u32 {
+        u32::from(self.0 & bit != 0)
     }
 }
 
@@ -119,42 +173,79 @@ struct Words {
     characters: u32,
     negations: u32,
     code: u32,
-    /// Hashes of the first words in ASCII lower case.
-    first: [u64; DISTINCT_WORDS],
+    distinct: u32,
+    /// Hashes of the distinct first words in ASCII lower case, at most half full; 0 is free.
+    seen: [u64; 2 * DISTINCT_WORDS as usize],
 }
 
 impl Words {
-    fn of(text: &str) -> Self {
-        let mut words = Self { all: 0, characters: 0, negations: 0, code: 0, first: [0; DISTINCT_WORDS] };
-        for word in text.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty())
-        {
-            words.add(word);
-        }
-        words
+    fn new() -> Self {
+        let seen = [0; 2 * DISTINCT_WORDS as usize];
+        Self { all: 0, characters: 0, negations: 0, code: 0, distinct: 0, seen }
     }
 
-    fn add(&mut self, word: &str) {
-        if let Some(hash) = self.first.get_mut(self.all as usize) {
-            *hash = fnv1a(word.bytes().map(|byte| byte.to_ascii_lowercase()));
+    /// Counts a word, given by its bytes; nothing if it is empty.
+    fn add(&mut self, word: &[u8], characters: u32) {
+        if word.is_empty() {
+            return;
+        }
+        if self.all < DISTINCT_WORDS {
+            self.see(fnv1a(word.iter().map(u8::to_ascii_lowercase)).max(1));
         }
         self.all += 1;
-        self.characters += word.chars().count() as u32;
-        let is = |other: &&str| word.eq_ignore_ascii_case(other);
-        self.negations += u32::from(NEGATIONS.iter().any(is));
-        self.code += u32::from(CODE_WORDS.iter().any(is));
+        self.characters += characters;
+        let Some(packed) = packed(word) else { return };
+        self.negations += u32::from(PACKED_NEGATIONS.contains(&packed));
+        self.code += u32::from(PACKED_CODE_WORDS.contains(&packed));
     }
 
-    /// How many of the first words differ from each other.
-    fn distinct(&self) -> u32 {
-        let mut first = self.first;
-        let (known, _) = first.split_at_mut((self.all as usize).min(DISTINCT_WORDS));
-        known.sort_unstable();
-        known.chunk_by(|left, right| left == right).count() as u32
+    /// Looks a hash up from the place its upper bits name, and adds it if it is new.
+    fn see(&mut self, hash: u64) {
+        let mut place = (hash >> 32) as usize % self.seen.len();
+        while self.seen[place] != hash {
+            if self.seen[place] == 0 {
+                self.seen[place] = hash;
+                self.distinct += 1;
+                return;
+            }
+            place = (place + 1) % self.seen.len();
+        }
     }
+}
+
+const PACKED_NEGATIONS: [u64; NEGATIONS.len()] = packed_all(NEGATIONS);
+const PACKED_CODE_WORDS: [u64; CODE_WORDS.len()] = packed_all(CODE_WORDS);
+
+/// A word of at most eight bytes in ASCII lower case as one number.
+const fn packed(word: &[u8]) -> Option<u64> {
+    if word.len() > 8 {
+        return None;
+    }
+    let (mut number, mut index) = (0, 0);
+    while index < word.len() {
+        number = number << 8 | word[index].to_ascii_lowercase() as u64;
+        index += 1;
+    }
+    Some(number)
+}
+
+/// A word that is too long would become 0, which no word is; the tests look for it.
+const fn packed_all<const N: usize>(words: [&str; N]) -> [u64; N] {
+    let mut numbers = [0; N];
+    let mut index = 0;
+    while index < N {
+        if let Some(number) = packed(words[index].as_bytes()) {
+            numbers[index] = number;
+        }
+        index += 1;
+    }
+    numbers
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn named(text: &str, name: &str) -> f32 {
@@ -203,6 +294,67 @@ mod tests {
         assert_eq!(named("A. one\nC. two", "has_choices"), 0.0);
         assert_eq!(named("Which? A. one B. two", "has_choices"), 0.0);
         assert_eq!(named("A one\nB two", "has_choices"), 0.0);
+    }
+
+    #[test]
+    fn every_listed_word_is_counted() {
+        for word in NEGATIONS {
+            assert_count(&format!("x {word}."), "log_negations", 1);
+        }
+        for word in CODE_WORDS {
+            assert_count(&format!("x {word}."), "log_code_words", 1);
+        }
+        assert_count("notable nothing assertion tuples", "log_negations", 0);
+        assert_count("notable nothing assertion tuples", "log_code_words", 0);
+    }
+
+    /// The definitions written down plainly.
+    fn plain(text: &str) -> Vec<f64> {
+        let count =
+            |is: &dyn Fn(char) -> bool| text.chars().filter(|&character| is(character)).count() as f64;
+        let words: Vec<String> = text
+            .split(|character: char| !character.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .map(str::to_ascii_lowercase)
+            .collect();
+        let listed = |list: &[&str]| words.iter().filter(|word| list.contains(&word.as_str())).count() as f64;
+        let first = &words[..words.len().min(512)];
+        let distinct = first.iter().collect::<std::collections::BTreeSet<_>>().len() as f64;
+        let share = |part: f64, whole: f64| if whole == 0.0 { 0.0 } else { part / whole };
+        let all = count(&|_| true);
+        let digits = count(&|character| character.is_ascii_digit());
+        let math = count(&|character| "+-*/=<>^%$|~".contains(character) || ('∀'..='⋿').contains(&character));
+        let letters = words.iter().map(|word| word.chars().count()).sum::<usize>() as f64;
+        vec![
+            all.ln_1p(),
+            (words.len() as f64).ln_1p(),
+            share(digits, all),
+            share(count(&char::is_uppercase), all),
+            share(math, all),
+            count(&|character| character == '\n').ln_1p(),
+            count(&|character| character == '?').ln_1p(),
+            f64::from(has_choices(text)),
+            share(letters, words.len() as f64),
+            listed(&NEGATIONS).ln_1p(),
+            (text.split(|character| character != '_').filter(|run| run.len() > 1).count() as f64).ln_1p(),
+            listed(&CODE_WORDS).ln_1p(),
+            share(distinct, first.len() as f64),
+            f64::from(digits > 0.0),
+            f64::from(all > 2_000.0),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn one_pass_gives_what_the_plain_definitions_give(
+            text in "(\\PC|[A-C]\\.|not|Write|__|\n|∑|[0-9?= ]){0,300}",
+        ) {
+            for ((name, found), expected) in NAMES.iter().zip(of(&text)).zip(plain(&text)) {
+                prop_assert!((f64::from(found) - expected).abs() < 1e-5, "{} of {:?}: {}, not {}", name, text, found, expected);
+            }
+        }
     }
 
     #[test]

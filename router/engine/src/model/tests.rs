@@ -168,3 +168,17 @@ fn the_tag_of_the_tests_is_counted_under_its_bucket() {
     let bucket = tag_bucket(testing::KNOWN_TAG.0, testing::KNOWN_TAG.1);
     assert!(tags.buckets.binary_search(&bucket).is_ok());
 }
+
+#[test]
+fn a_request_is_read_scored_and_decided_without_allocating() {
+    let model = model_of(&testing::parts(7));
+    let long = PROMPT.repeat(200);
+    let mut features = Features::extract(&long, [testing::KNOWN_TAG]);
+    let rule = DecisionRule::Risk { permille: 50 };
+    let counted = allocation_counter::measure(|| {
+        features.extract_into(&long, [testing::KNOWN_TAG]);
+        let score = model.score(&features).expect("must score");
+        std::hint::black_box(model.decide(&score, &rule));
+    });
+    assert_eq!(counted.count_total, 0);
+}
