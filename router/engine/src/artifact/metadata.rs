@@ -106,9 +106,9 @@ impl Metadata {
             ("reference", serde_json::to_string(&self.reference)?),
             ("data", self.data.to_hex()),
             ("seed", self.seed.to_string()),
-            ("known_answers", serde_json::to_string(&self.known_answers)?),
         ];
         entries.extend(self.parent.map(|parent| ("parent", parent.to_string())));
+        entries.push(("known_answers", serde_json::to_string(&self.known_answers)?));
         Ok(entries)
     }
 }

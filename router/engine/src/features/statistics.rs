@@ -135,11 +135,10 @@ impl Class {
 
     fn of(character: char) -> Self {
         Self::ASCII.get(character as usize).copied().unwrap_or_else(|| {
-            Self(
-                u8::from(character.is_alphanumeric()) * Self::ALPHANUMERIC
-                    | u8::from(character.is_uppercase()) * Self::CAPITAL
-                    | u8::from(MATH_BLOCK.contains(&character)) * Self::MATH,
-            )
+            let alphanumeric = u8::from(character.is_alphanumeric()) * Self::ALPHANUMERIC;
+            let capital = u8::from(character.is_uppercase()) * Self::CAPITAL;
+            let math = u8::from(MATH_BLOCK.contains(&character)) * Self::MATH;
+            Self(alphanumeric | capital | math)
         })
     }
 
