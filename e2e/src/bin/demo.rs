@@ -1,0 +1,2 @@
+//! Runs the demo.
+fn main() {}

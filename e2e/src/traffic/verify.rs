@@ -1,0 +1,74 @@
+//! Whether acknowledged feedback is still there: the same feedback is sent again to the pod that owns the decision,
+//! which says whether it had it already.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::sender::http_client;
+
+/// Where the owners are.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifyWish {
+    /// Domain of the pods: `<pod>.<domain>`.
+    pub domain: String,
+    /// Port of the data plane.
+    pub port: u16,
+}
+
+/// What the owners said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verified {
+    /// Feedback that was acknowledged to this client.
+    pub acknowledged: u64,
+    /// Of that, what its owner had already.
+    pub kept: u64,
+    /// Decisions whose feedback its owner did not have, at most 20.
+    pub lost: Vec<String>,
+    /// Decisions whose owner did not answer, at most 20.
+    pub unanswered: Vec<String>,
+}
+
+/// Feedback that was acknowledged, by decision.
+#[derive(Default)]
+pub(super) struct Acknowledged(Mutex<BTreeMap<String, Value>>);
+
+impl Acknowledged {
+    pub(super) fn add(&self, decision_id: &str, body: Value) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(decision_id.to_owned(), body);
+    }
+
+    pub(super) fn idempotency_key(decision_id: &str) -> String {
+        format!("key-of-{decision_id}").chars().take(60).collect()
+    }
+
+    fn all(&self) -> Vec<(String, Value)> {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.iter().map(|(id, body)| (id.clone(), body.clone())).collect()
+    }
+}
+
+pub(super) async fn verify(acknowledged: &Acknowledged, wish: &VerifyWish) -> Verified {
+    let http = http_client();
+    let mut verified = Verified::default();
+    for (decision_id, body) in acknowledged.all() {
+        verified.acknowledged += 1;
+        // td1.<pod>.<arm>...: the owner is named in the id.
+        let pod = decision_id.split('.').nth(1).unwrap_or_default();
+        let url = format!("http://{pod}.{}:{}/v1/feedback", wish.domain, wish.port);
+        let answer = async { http.post(url).json(&body).send().await?.json::<Value>().await }.await;
+        match answer.as_ref().ok().and_then(|answer| answer.get("already_recorded")?.as_bool()) {
+            Some(true) => verified.kept += 1,
+            Some(false) if verified.lost.len() < 20 => verified.lost.push(decision_id),
+            None if verified.unanswered.len() < 20 => verified.unanswered.push(decision_id),
+            _ => {}
+        }
+    }
+    verified
+}

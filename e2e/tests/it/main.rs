@@ -1,0 +1,63 @@
+//! Behaviours of the whole system on a real cluster, one file each. `cargo xtask test` brings the cluster up; without
+//! one each test says NOT RUN.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests are not marked as tests"
+)]
+
+mod bad_manifests_are_refused;
+mod deletion_leaves_nothing;
+mod feedback_survives_a_killed_router;
+mod git_revert_ends_the_trial;
+mod good_model_is_promoted;
+mod lost_status_is_rebuilt;
+mod operator_killed_in_each_state;
+mod over_confident_model_is_rolled_back;
+mod pod_trips_alone;
+mod untrusted_models_are_never_loaded;
+
+use std::time::Duration;
+
+use tinydancer_crds::RoutingPolicy;
+use tinydancer_e2e::cluster::Fleet;
+
+/// Requests a second that every fleet gets: enough for evidence in seconds, little enough for several fleets on two
+/// cores.
+const RATE: u32 = 40;
+
+/// Share of answers that the candidate decided must lie within this many standard deviations of the weight.
+const SIGMAS: f64 = 4.5;
+
+/// Checks that a share of decisions fits a weight.
+fn assert_share(candidate: u64, stable: u64, weight_percent: i32) {
+    let total = (candidate + stable) as f64;
+    let weight = f64::from(weight_percent) / 100.0;
+    let deviation = (total * weight * (1.0 - weight)).sqrt();
+    let distance = (candidate as f64 - total * weight).abs();
+    assert!(
+        distance <= SIGMAS * deviation.max(1.0),
+        "{candidate} of {total} decisions are {:.1} standard deviations from {weight_percent} %",
+        distance / deviation
+    );
+}
+
+/// Checks that no request failed and at least some were answered.
+async fn assert_no_failure(fleet: &Fleet) {
+    let counts = fleet.counts().await.unwrap();
+    assert_eq!(counts.failed, 0, "{counts:?}");
+    assert!(counts.answered > 100, "{counts:?}");
+}
+
+/// Reasons of the transitions that the policy remembers for a model.
+fn reasons(policy: &RoutingPolicy, model: &str) -> Vec<String> {
+    let history = policy.status.iter().flat_map(|status| &status.history);
+    history.filter(|entry| entry.name == model).map(|entry| entry.reason.clone()).collect()
+}
+
+/// Lets time pass where nothing is expected to happen.
+async fn watch_nothing(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}

@@ -1,0 +1,60 @@
+use std::time::Duration;
+
+use serde_json::json;
+use tinydancer_crds::routing_policy::RolloutState;
+use tinydancer_e2e::{
+    cluster::{Cluster, Fleet, FleetWish, eventually},
+    prompts::PromptSet,
+    traffic::Wish,
+};
+
+use crate::{RATE, assert_no_failure, reasons};
+
+/// The lease of a candidate's weight in the tests' installation, in seconds.
+const LEASE: Duration = Duration::from_secs(15);
+
+#[tokio::test]
+async fn a_model_that_breaks_on_long_prompts_is_tripped_in_the_pod_without_an_operator() {
+    let Some(cluster) = Cluster::for_tests("a pod trips a model alone").await else { return };
+    let steps = json!([{ "weightPercent": 50, "minSamples": 20, "minSeconds": 600 }]);
+    let wish = FleetWish {
+        name: "trip",
+        models: &["support-v2", "support-v4"],
+        rate_per_second: RATE,
+        policy: json!({ "spec": {
+            "model": { "name": "support-v2" },
+            "stable": { "name": "support-v2" },
+            "rollout": { "steps": steps },
+        } }),
+    };
+    let fleet = Fleet::start(cluster, wish).await.unwrap();
+    fleet.name_model("support-v4").await.unwrap();
+    fleet.wait_for_state("support-v4", RolloutState::Canary).await.unwrap();
+
+    fleet.scale_operator(0).await.unwrap();
+    let dead = tokio::time::Instant::now();
+    let long = Wish { rate_per_second: RATE, prompts: PromptSet::Long, ..fleet.wish() };
+    fleet.send(long).await.unwrap();
+    let routers = fleet.routers().await.unwrap();
+    for router in &routers {
+        eventually("the pod has tripped the model", LEASE, || async {
+            let path = "metrics";
+            let metrics =
+                fleet.cluster.ask_pod(&fleet.namespace, router, http::Method::GET, path, vec![]).await?;
+            let trips = metrics.lines().find(|line| line.starts_with("tinydancer_router_trips_total"));
+            anyhow::ensure!(trips.is_some_and(|line| !line.ends_with(" 0")), "{trips:?}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+    assert!(dead.elapsed() < LEASE, "the lease would have ended by itself: {:?}", dead.elapsed());
+    assert_no_failure(&fleet).await;
+
+    fleet.scale_operator(1).await.unwrap();
+    fleet.wait_for_state("support-v4", RolloutState::RolledBack).await.unwrap();
+    let policy = fleet.policy().await.unwrap();
+    assert!(reasons(&policy, "support-v4").iter().any(|reason| reason == "PodTripped"), "{policy:?}");
+    assert_no_failure(&fleet).await;
+    fleet.stop().await.unwrap();
+}
