@@ -1,51 +1,35 @@
 //! What clients say about answers, and what upstreams made of requests.
 
-use serde::{Deserialize, Serialize};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What somebody says about the answer to one decision. The body of `POST /v1/feedback`, and what pods of one fleet pass
-/// on to the pod that decided.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+use serde::Deserialize;
+use tinydancer_history::{Feedback as FeedbackRecord, HistoryError, IdempotencyKey};
+pub use tinydancer_history::{FeedbackOutcome, FeedbackSource};
+
+/// Longest key a caller may give.
+const LONGEST_KEY: usize = 256;
+
+/// What somebody says about the answer to one decision: the body of `POST /v1/feedback`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Feedback {
     /// The decision, as it was named in the answer.
     pub decision_id: String,
-    /// What became of it.
+    /// How good the routing was.
     pub outcome: FeedbackOutcome,
     /// How good the answer was, 0 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub score: Option<f64>,
     /// Who says so.
-    #[serde(default)]
+    #[serde(default = "client")]
     pub source: FeedbackSource,
+    /// Makes a repetition the same feedback. Without one, the same content is.
+    #[serde(default)]
+    pub idempotency_key: Option<String>,
 }
 
-/// What became of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FeedbackOutcome {
-    /// The answer was good.
-    Good,
-    /// A stronger model would have been needed.
-    Underpowered,
-    /// A cheaper model would have done.
-    Overpowered,
-    /// There was no usable answer.
-    Failed,
-}
-
-/// Who gives feedback.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FeedbackSource {
-    /// The program that asked.
-    #[default]
-    Client,
-    /// A person.
-    User,
-    /// A model that grades.
-    Judge,
-    /// A check that can prove right and wrong.
-    Verifier,
+const fn client() -> FeedbackSource {
+    FeedbackSource::Client
 }
 
 /// Feedback that is durable.
@@ -53,8 +37,6 @@ pub enum FeedbackSource {
 pub enum FeedbackAccepted {
     /// Kept here, where the decision was made.
     Recorded,
-    /// The same decision has feedback already; the first one counts.
-    Duplicate,
     /// Kept here until the pod that decided has it.
     Forwarding,
 }
@@ -68,28 +50,72 @@ pub enum FeedbackError {
     /// The score is not 0 to 1.
     #[error("`score` must be 0 to 1")]
     Score,
+    /// The key is empty or too long.
+    #[error("`idempotency_key` must have 1 to {LONGEST_KEY} bytes")]
+    IdempotencyKey,
+    /// There is other feedback for this decision; the first one counts.
+    #[error("`decision_id` has other feedback already: there is one for each decision")]
+    AlreadyGiven,
+    /// Another pod asked this one to keep feedback on a decision of a third.
+    #[error("`decision_id` must be a decision of this pod")]
+    OtherPod,
     /// It cannot be made durable right now.
-    #[error("failed to keep the feedback: try again")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("failed to keep the feedback: try again later")]
+    Unavailable(#[source] HistoryError),
+}
+
+impl From<HistoryError> for FeedbackError {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::AlreadyGiven => Self::AlreadyGiven,
+            error => Self::Unavailable(error),
+        }
+    }
+}
+
+impl Feedback {
+    /// Checks it and makes it what is stored.
+    pub(crate) fn into_record(self) -> Result<FeedbackRecord, FeedbackError> {
+        check_score(self.score)?;
+        let idempotency_key = match &self.idempotency_key {
+            Some(key) if key.is_empty() || key.len() > LONGEST_KEY => {
+                return Err(FeedbackError::IdempotencyKey);
+            }
+            Some(key) => IdempotencyKey::new(&self.decision_id, key),
+            None => IdempotencyKey::of_content(&self.decision_id, self.outcome, self.score, self.source),
+        };
+        Ok(FeedbackRecord {
+            decision_id: self.decision_id,
+            idempotency_key,
+            outcome: self.outcome,
+            score: self.score,
+            source: self.source,
+            at: seconds_since_1970(),
+        })
+    }
+}
+
+/// Whether a score is one.
+pub(crate) fn check_score(score: Option<f64>) -> Result<(), FeedbackError> {
+    if score.is_none_or(|score| (0.0..=1.0).contains(&score)) { Ok(()) } else { Err(FeedbackError::Score) }
+}
+
+/// Now, for people who read the history.
+pub(crate) fn seconds_since_1970() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
 /// What an upstream made of a request. Availability, not quality.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamOutcome {
-    /// Name of the candidate that answered, or was last to fail.
-    pub candidate: String,
     /// Whether an answer came to its end.
-    pub success: bool,
-    /// HTTP status of the upstream, where there was one.
-    pub status: Option<u16>,
-    /// Upstreams that failed before.
-    pub fallbacks: u32,
-    /// Milliseconds to the end of the answer.
+    pub succeeded: bool,
+    /// Until the answer was complete.
     pub latency_millis: u64,
-    /// Tokens of the request, as the upstream counted them.
-    pub input_tokens: Option<u64>,
-    /// Tokens of the answer, as the upstream counted them.
-    pub output_tokens: Option<u64>,
-    /// What it cost, in millionths of a dollar.
+    /// Tokens of the prompt, where the upstream said so.
+    pub prompt_tokens: Option<u64>,
+    /// Tokens of the answer, where the upstream said so.
+    pub completion_tokens: Option<u64>,
+    /// What it cost by the policy's prices, in millionths of a dollar.
     pub cost_micro_dollars: Option<u64>,
 }

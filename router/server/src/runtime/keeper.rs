@@ -1,0 +1,99 @@
+//! What happens beside the requests: each second, and at once after a trip.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use tinydancer_guards::TripCause;
+use tinydancer_history::EvidenceOwner as StoredOwner;
+use tokio::{sync::Notify, time::timeout};
+
+use super::{Runtime, keys::read_key, ledger::Ledger, lock::lock};
+
+const PERIOD: Duration = Duration::from_secs(1);
+
+impl Runtime {
+    /// Keeps trips and evidence until the runtime is gone. Run it beside whatever serves.
+    pub fn keep(self: &Arc<Self>) -> impl Future<Output = ()> + Send + use<> {
+        let tripped = Arc::clone(&self.tripped);
+        keep(Arc::downgrade(self), tripped)
+    }
+
+    /// Waits for the disk. Writes what is not written yet and closes the history; for the end of the process.
+    pub fn close(&self) {
+        self.tick();
+        self.history.close();
+    }
+
+    /// Waits for the disk. What the keeper does each second: judges the trial by this pod's evidence alone, which may only lower
+    /// exposure; keeps trips and evidence; reads the key again if it changed.
+    pub fn tick(&self) {
+        let arms = self.arms.load_full();
+        let trial = arms.held.as_ref().and_then(|held| held.live_trial());
+        if let (Some(ledger), Some(trial)) = (&arms.ledger, trial) {
+            if let Some(cause) = ledger.judge_alone(&trial.guards) {
+                self.trip(ledger, cause);
+            }
+            self.save_evidence(ledger);
+        }
+        self.save_trips();
+        self.reload_key();
+    }
+
+    /// Takes a digest out of this pod's traffic; the ledger's weight is 0 already.
+    pub(super) fn trip(&self, ledger: &Ledger, cause: TripCause) {
+        let attempt = ledger.owner().attempt;
+        tracing::error!(digest = %ledger.digest(), attempt, %cause, "the model on trial was taken out of traffic by this pod");
+        lock(&self.trips).add(ledger.digest(), attempt, cause);
+        self.tripped.notify_one();
+    }
+
+    fn save_trips(&self) {
+        let unsaved = lock(&self.trips).take_unsaved();
+        for trip in unsaved {
+            if let Err(error) = self.history.record_trip(trip.clone()) {
+                tracing::error!(%error, "failed to keep a trip; trying again");
+                lock(&self.trips).give_back(trip);
+            }
+        }
+    }
+
+    fn save_evidence(&self, ledger: &Ledger) {
+        let owner = ledger.owner();
+        let stored = StoredOwner {
+            policy_uid: owner.policy_uid.clone(),
+            attempt: owner.attempt,
+            configuration_digest: owner.configuration_digest.to_string(),
+            incarnation: owner.incarnation.to_string(),
+        };
+        if let Err(error) = self.history.save_evidence(stored, &ledger.evidence()) {
+            tracing::warn!(%error, "failed to keep the trial's evidence");
+        }
+    }
+
+    fn reload_key(&self) {
+        let Some(path) = &self.key_file else { return };
+        match read_key(path) {
+            Ok(bytes) => {
+                if let Some(keys) = self.keys.load().rotated(bytes) {
+                    self.keys.store(Arc::new(keys));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the decision key cannot be read again; the one before stays")
+            }
+        }
+    }
+}
+
+async fn keep(runtime: Weak<Runtime>, tripped: Arc<Notify>) {
+    loop {
+        // Whether a second passed or something tripped, the same is done.
+        let _ = timeout(PERIOD, tripped.notified()).await;
+        let Some(runtime) = runtime.upgrade() else { return };
+        if let Err(error) = tokio::task::spawn_blocking(move || runtime.tick()).await {
+            tracing::error!(%error, "keeping trips and evidence failed");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What this process has seen of one trial under one configuration.
+
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tinydancer_crds::{Digest, valid::GuardMargins};
+use tinydancer_guards::{
+    ApplicableGuards, Arm, Evidence, GuardSettings, LocalTrip, Observation, TripCause, Verdict, judge_alone,
+};
+use tinydancer_protocol::{EvidenceOwner, TrialEvidence};
+
+use super::{lock::lock, model::Mean};
+
+/// Over so many pods the error budget is spread where a pod judges by itself: it does not know how many there are, and
+/// with at most this many a false alarm anywhere is as rare as the policy says.
+const PODS: NonZeroU32 = NonZeroU32::new(100).unwrap();
+
+/// The memory of a trial. Belongs to exactly one [`EvidenceOwner`].
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    owner: EvidenceOwner,
+    digest: Digest,
+    tripped: AtomicBool,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    evidence: Evidence,
+    trip: LocalTrip,
+    candidate: Mean,
+    stable: Mean,
+}
+
+impl Ledger {
+    pub(crate) fn new(owner: EvidenceOwner, digest: Digest, margins: &GuardMargins, tripped: bool) -> Self {
+        let seen = Seen {
+            evidence: Evidence::new(settings(margins)),
+            trip: LocalTrip::new(),
+            candidate: Mean::default(),
+            stable: Mean::default(),
+        };
+        Self { owner, digest, tripped: AtomicBool::new(tripped), seen: Mutex::new(seen) }
+    }
+
+    pub(crate) fn owner(&self) -> &EvidenceOwner {
+        &self.owner
+    }
+
+    pub(crate) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    pub(crate) fn is_tripped(&self) -> bool {
+        self.tripped.load(Ordering::Acquire)
+    }
+
+    /// Takes one scored request and whose decision counted. Says why the digest must leave the traffic, once: on the
+    /// request that shows it.
+    pub(crate) fn observe(&self, observation: &Observation, decided: Arm) -> Option<TripCause> {
+        let mut seen = lock(&self.seen);
+        seen.evidence.observe(observation);
+        seen.evidence.count_decision(decided);
+        if let Some((candidate, stable)) = observation.uncertainty {
+            seen.candidate.add(f64::from(candidate));
+            seen.stable.add(f64::from(stable));
+        }
+        let cause = seen.trip.observe(observation.is_fault())?;
+        self.trip().then_some(cause)
+    }
+
+    /// Judges this process's own evidence without the rest of the fleet. Says why the digest must leave the traffic, once.
+    pub(crate) fn judge_alone(&self, guards: &ApplicableGuards) -> Option<TripCause> {
+        let evidence = self.evidence();
+        let judgement = judge_alone(evidence.snapshot(), evidence.settings(), guards, PODS);
+        let guard = judgement.decisive.filter(|_| judgement.verdict == Verdict::Fail)?;
+        self.trip().then_some(TripCause::Guard(guard))
+    }
+
+    /// The evidence as it is kept.
+    pub(crate) fn evidence(&self) -> Evidence {
+        lock(&self.seen).evidence.clone()
+    }
+
+    /// The evidence as it is reported.
+    pub(crate) fn report(&self) -> TrialEvidence {
+        let seen = lock(&self.seen);
+        TrialEvidence {
+            owner: self.owner.clone(),
+            snapshot: seen.evidence.snapshot().clone(),
+            candidate_uncertainty: seen.candidate.get(),
+            stable_uncertainty: seen.stable.get(),
+        }
+    }
+
+    /// Takes the digest out of traffic; whether it was in traffic before.
+    fn trip(&self) -> bool {
+        !self.tripped.swap(true, Ordering::AcqRel)
+    }
+}
+
+fn settings(margins: &GuardMargins) -> GuardSettings {
+    GuardSettings {
+        uncertainty_margin_permille: margins.uncertainty.get(),
+        escalation_margin_permille: margins.escalation.get(),
+        error_rate_permille: margins.error_rate.get(),
+        alpha_permille: margins.alpha.get(),
+    }
+}

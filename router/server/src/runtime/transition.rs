@@ -1,0 +1,246 @@
+//! From one snapshot to the next: assignments and model bytes that arrive. Everything here may wait for the disk and is done
+//! one at a time; deciding goes on beside it on the snapshot before.
+
+use std::{sync::Arc, time::Duration};
+
+use tinydancer_crds::Digest;
+use tinydancer_guards::{BasisPoints, BucketSalt};
+use tinydancer_history::{HistoryError, StateKey};
+use tinydancer_protocol::{AcceptError, Assignment, EvidenceOwner, Report, Trial, TrialStage};
+
+use super::{
+    Runtime,
+    arms::{Arms, Lease, Step, TrialArm},
+    held::{Entry, HeldAssignment, Origin, named_digests},
+    ledger::Ledger,
+    lock::lock,
+    model::{LoadedModel, ModelError},
+};
+
+/// Why an assignment is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum AssignError {
+    /// It is for another policy than this pod belongs to.
+    #[error("`policy` must be {wanted}, not {offered}")]
+    WrongPolicy {
+        /// This pod's.
+        wanted: String,
+        /// The assignment's.
+        offered: String,
+    },
+    /// The protocol does not allow it.
+    #[error(transparent)]
+    NotAcceptable(#[from] AcceptError),
+    /// It cannot be kept, so it does not hold.
+    #[error("failed to keep the assignment: {0}")]
+    Unavailable(#[from] HistoryError),
+}
+
+/// Why model bytes are not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum PutModelError {
+    /// They are not the model they should be, or none that can run here.
+    #[error(transparent)]
+    Refused(#[from] ModelError),
+    /// They cannot be kept.
+    #[error("failed to keep the model: {0}")]
+    Unavailable(#[from] HistoryError),
+}
+
+impl Runtime {
+    /// Waits for the disk. Takes an assignment of the operator; once this returns the report, it survives a restart. The same one
+    /// again renews the candidate's lease and writes nothing.
+    ///
+    /// # Errors
+    /// [`AssignError`]; what held before holds.
+    pub fn assign(&self, offered: Assignment) -> Result<Report, AssignError> {
+        {
+            let _one_at_a_time = lock(&self.transitions);
+            self.check_policy(&offered)?;
+            let before = self.arms.load_full();
+            HeldAssignment::accepts(before.held.as_ref(), &offered)?;
+            match &before.held {
+                Some(held) if held.live && *held.assignment == offered => self.renew(&before),
+                Some(held) if held.origin == Origin::Accepted && *held.assignment == offered => {
+                    self.take(&before, Arc::clone(&held.assignment));
+                }
+                _ => {
+                    let kept = serde_json::to_vec(&offered).unwrap_or_default();
+                    self.history.save_state(StateKey::Assignment, kept)?;
+                    self.take(&before, Arc::new(offered));
+                }
+            }
+        }
+        Ok(self.report())
+    }
+
+    /// Waits for the disk. Takes the bytes of a model: checked for size, digest, shape and known answers, then kept, then loaded.
+    ///
+    /// # Errors
+    /// [`PutModelError`]; then they are not kept.
+    pub fn put_model(&self, digest: Digest, bytes: Vec<u8>) -> Result<(), PutModelError> {
+        let _one_at_a_time = lock(&self.transitions);
+        let before = self.arms.load_full();
+        let mut models = before.models.clone();
+        match LoadedModel::load(digest, &bytes) {
+            // The same object as before keeps what it has counted.
+            Ok(_) if models.verified(digest).is_some() => return Ok(()),
+            Ok(model) => {
+                self.history.save_model(digest.to_string(), bytes)?;
+                models.insert(digest, Entry::Verified(Arc::new(model)));
+                self.publish(self.next(&before, Arms { models, ..(*before).clone() }));
+                self.prune(Some(digest));
+                Ok(())
+            }
+            Err(error) => {
+                if matches!(error, ModelError::Artifact(_)) && self.keeps(&before).contains(&digest) {
+                    models.insert(digest, Entry::Refused(error.to_string()));
+                    self.publish(Arms { models, ..(*before).clone() });
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    fn check_policy(&self, offered: &Assignment) -> Result<(), AssignError> {
+        let Some(identity) = &self.identity else { return Ok(()) };
+        if (&offered.policy.namespace, &offered.policy.name) == (&identity.namespace, &identity.policy) {
+            return Ok(());
+        }
+        Err(AssignError::WrongPolicy {
+            wanted: format!("{}/{}", identity.namespace, identity.policy),
+            offered: format!("{}/{}", offered.policy.namespace, offered.policy.name),
+        })
+    }
+
+    fn renew(&self, arms: &Arms) {
+        if let (Some(lease), Some(deadline)) = (&arms.lease, self.deadline(arms.held.as_ref())) {
+            lease.renew(deadline);
+        }
+    }
+
+    /// Makes a new assignment, or one that was kept over a restart and is now confirmed, the one that holds.
+    fn take(&self, before: &Arms, assignment: Arc<Assignment>) {
+        let same_policy =
+            before.held.as_ref().is_none_or(|held| held.assignment.policy.uid == assignment.policy.uid);
+        self.lift_trips(same_policy, assignment.trial.as_ref());
+        let mut models = before.models.clone();
+        for digest in named_digests(&assignment) {
+            models.load(digest, &self.history);
+        }
+        let held = HeldAssignment { assignment, origin: Origin::Accepted, live: true };
+        let lease = self.deadline(Some(&held)).map(|deadline| Arc::new(Lease::until(deadline)));
+        let step = Arc::new(Step::starting(self.clock.now()));
+        let next = Arms { held: Some(held), models, lease, step, ..before.clone() };
+        self.publish(self.next(before, next));
+        self.prune(None);
+    }
+
+    /// When the lease of the trial ends if it begins now.
+    fn deadline(&self, held: Option<&HeldAssignment>) -> Option<Duration> {
+        let trial = held?.live_trial()?;
+        Some(self.clock.now() + Duration::from_secs(trial.lease_seconds.into()))
+    }
+
+    /// Fills in what follows from assignment and models.
+    pub(super) fn next(&self, before: &Arms, next: Arms) -> Arms {
+        let Some(held) = &next.held else { return next };
+        let configuration = match &before.configuration {
+            Some(configuration) if **configuration == held.assignment.configuration => {
+                Arc::clone(configuration)
+            }
+            _ => Arc::new(held.assignment.configuration.clone()),
+        };
+        let wanted = held.assignment.stable.as_ref().map(|model| model.digest);
+        let stable = match wanted {
+            None => None,
+            Some(digest) => next.models.verified(digest).or(before.stable.as_ref()).cloned(),
+        };
+        let serving = stable.as_ref().map(|model| model.digest());
+        let previous = match before.stable.as_ref().map(|model| model.digest()) {
+            Some(digest) if serving != Some(digest) => Some(digest),
+            _ => before.previous,
+        };
+        let ledger = held.live_trial().map(|trial| self.ledger(before, &held.assignment, trial));
+        let trial = match (held.live_trial(), &ledger, &next.lease) {
+            // Beside another model than the assigned one the evidence would be about something else.
+            (Some(trial), Some(ledger), Some(lease))
+                if serving == wanted && trial.stage != TrialStage::Staging =>
+            {
+                next.models.verified(trial.model.digest).map(|candidate| TrialArm {
+                    candidate: Arc::clone(candidate),
+                    salt: BucketSalt::new(&trial.model.digest.to_string()),
+                    weight: if trial.stage == TrialStage::Canary { trial.weight } else { BasisPoints::ZERO },
+                    lease: Arc::clone(lease),
+                    ledger: Arc::clone(ledger),
+                })
+            }
+            _ => None,
+        };
+        Arms { configuration: Some(configuration), stable, previous, trial, ledger, ..next }
+    }
+
+    /// The memory of this trial: the one there is if it belongs to the same owner and candidate, else a new one.
+    fn ledger(&self, before: &Arms, assignment: &Assignment, trial: &Trial) -> Arc<Ledger> {
+        let owner = EvidenceOwner {
+            policy_uid: assignment.policy.uid.clone(),
+            attempt: trial.attempt,
+            configuration_digest: assignment.configuration.digest(),
+            incarnation: self.incarnation,
+        };
+        let digest = trial.model.digest;
+        match &before.ledger {
+            Some(ledger) if *ledger.owner() == owner && ledger.digest() == digest => Arc::clone(ledger),
+            _ => {
+                let tripped = lock(&self.trips).holds(digest, trial.attempt);
+                Arc::new(Ledger::new(owner, digest, &assignment.configuration.guards, tripped))
+            }
+        }
+    }
+
+    /// Makes this the snapshot that decides.
+    pub(super) fn publish(&self, arms: Arms) {
+        let configuration = arms.configuration.clone();
+        self.arms.store(Arc::new(arms));
+        if let Some(configuration) = configuration {
+            self.configuration.send_if_modified(|current| {
+                let changed = **current != *configuration;
+                *current = configuration;
+                changed
+            });
+        }
+    }
+
+    /// Trips end with the policy, and with a trial of the digest that has a larger number.
+    fn lift_trips(&self, same_policy: bool, trial: Option<&Trial>) {
+        let lifted =
+            lock(&self.trips).lift(same_policy, trial.map(|trial| (trial.model.digest, trial.attempt)));
+        for digest in lifted {
+            if let Err(error) = self.history.clear_trip(digest.to_string()) {
+                tracing::error!(%digest, %error, "failed to forget a trip; it is back after a restart");
+            }
+        }
+    }
+
+    /// Models worth keeping: those of the assignment, the one that serves and the one that served before.
+    fn keeps(&self, arms: &Arms) -> Vec<Digest> {
+        let mut keep = arms.held.as_ref().map(|held| named_digests(&held.assignment)).unwrap_or_default();
+        keep.extend(arms.stable.as_ref().map(|model| model.digest()));
+        keep.extend(arms.previous);
+        keep
+    }
+
+    /// Forgets every model that is not worth keeping.
+    fn prune(&self, just_put: Option<Digest>) {
+        let arms = self.arms.load_full();
+        let mut keep = self.keeps(&arms);
+        keep.extend(just_put);
+        let mut models = arms.models.clone();
+        models.retain(&keep);
+        self.arms.store(Arc::new(Arms { models, ..(*arms).clone() }));
+        let digests = keep.iter().map(Digest::to_string).collect();
+        if let Err(error) = self.history.delete_models_except(digests) {
+            tracing::warn!(%error, "failed to forget models that are no longer used");
+        }
+    }
+}
