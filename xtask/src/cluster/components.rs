@@ -26,13 +26,18 @@ pub(crate) const ALL: &[&str] = &[
 
 /// Gives containerd mounts of its own. Whatever it mounts for pods, and the
 /// network namespaces it makes for them, end with the last process that sees
-/// them: nothing can stay behind on the host, however the cluster ends.
+/// them: nothing can stay behind on the host, however the cluster ends. The
+/// kubelet, which shares them, finds the kernel set as it likes it (see
+/// `settings::KERNEL`) and leaves the machine's own settings alone.
 const PRIVATE_MOUNTS: &str = r#"set -e
 base=$1; shift
 mkdir -p /run/containerd /var/lib/cni
 mount -t tmpfs -o size=1m tmpfs /run/netns
 mount --bind "$base/shims" /run/containerd
 mount --bind "$base/networks" /var/lib/cni
+for setting in "$base"/kernel/*; do
+  mount --bind "$setting" "/proc/sys/$(echo "${setting##*/}" | tr . /)"
+done
 exec "$@""#;
 
 /// What is needed before the API server answers.

@@ -94,13 +94,11 @@ impl Launch {
         let log = File::create(&log).with_context(|| format!("failed to create {}", log.display()))?;
         let input = self.input.map_or_else(Stdio::null, Stdio::from);
         // setsid and nsenter become the program: the process id stays.
-        let child = Command::new("setsid")
+        let mut command = Command::new("setsid");
+        mark(&mut command, layout);
+        let child = command
             .args(entering(layout, &self.place))
             .args(&self.command)
-            // Nothing of the user's shell (proxies, tuning) reaches the cluster.
-            .env_clear()
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-            .env(MARKER, layout.state())
             .current_dir(layout.state())
             .stdin(input)
             .stdout(log.try_clone()?)
@@ -114,6 +112,15 @@ impl Launch {
             .with_context(|| format!("failed to write {}", record.display()))?;
         Ok(process)
     }
+}
+
+/// Gives a program the cluster's environment: the marker, and nothing of the
+/// user's shell (proxies, tuning).
+pub(crate) fn mark(command: &mut Command, layout: &Layout) {
+    command
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env(MARKER, layout.state());
 }
 
 /// The words before a command that bring it to its place.

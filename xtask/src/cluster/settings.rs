@@ -12,6 +12,17 @@ use crate::image;
 /// The addresses that pods get.
 pub(crate) const POD_NETWORK: &str = "10.244.0.0/24";
 
+/// What the kubelet would set in the kernel, for the whole machine. It is shown
+/// files with these values instead.
+const KERNEL: &[(&str, &str)] = &[
+    ("kernel.keys.root_maxbytes", "25000000"),
+    ("kernel.keys.root_maxkeys", "1000000"),
+    ("kernel.panic", "10"),
+    ("kernel.panic_on_oops", "1"),
+    ("vm.overcommit_memory", "1"),
+    ("vm.panic_on_oom", "0"),
+];
+
 /// Writes all configuration files. `plugins` is the folder of the CNI plugins.
 pub(crate) fn write(layout: &Layout, plugins: &Path) -> Result<()> {
     let save = |relative: &str, content: String| {
@@ -21,6 +32,9 @@ pub(crate) fn write(layout: &Layout, plugins: &Path) -> Result<()> {
     save("containerd.toml", containerd(layout, plugins, snapshotter(layout)))?;
     save("cni/10-pods.conflist", pods(layout).to_string())?;
     save("kubelet.json", kubelet(layout).to_string())?;
+    for (setting, value) in KERNEL {
+        save(&format!("kernel/{setting}"), (*value).to_owned())?;
+    }
     save("Corefile", corefile(layout))
 }
 

@@ -36,10 +36,13 @@ pub(crate) fn up(workspace: &Workspace, layout: &Layout) -> Result<Cluster> {
     let pause = image::pause(workspace)?;
     match Health::of(layout) {
         Health::Up(_) => return Ok(Cluster::new(layout.clone(), kube)),
-        Health::Broken { dead } if !dead.is_empty() => {
+        Health::Broken { dead } if dead.is_empty() => {
+            println!("  an earlier start was not finished; starting afresh");
+        }
+        Health::Broken { dead } => {
             println!("  not running any more: {}; starting afresh", dead.join(", "));
         }
-        _ => {}
+        Health::Absent => {}
     }
     down::remove(layout)?;
     tools::ensure_space(workspace.root(), SPACE_MIB)?;
@@ -58,7 +61,9 @@ fn prepare(layout: &Layout, port: u16) -> Result<()> {
     if let Some(link) = layout.link() {
         symlink(layout.state(), link).with_context(|| format!("failed to create {}", link.display()))?;
     }
-    for folder in ["run", "log", "pki", "cni", "shims", "networks", "volumes", "pod-logs", "kubelet"] {
+    for folder in
+        ["run", "kernel", "log", "pki", "cni", "shims", "networks", "volumes", "pod-logs", "kubelet"]
+    {
         fs::create_dir_all(layout.state().join(folder))
             .with_context(|| format!("failed to create {}", layout.state().display()))?;
     }
@@ -114,7 +119,9 @@ fn wait_for_socket(layout: &Layout, started: &[(&'static str, Process)]) -> Resu
 
 /// Waits for `apiserver` or for the whole `cluster`, or until a component ends.
 fn await_ready(layout: &Layout, kube: &Path, what: &str, started: &[(&'static str, Process)]) -> Result<()> {
-    let mut waiting = Command::new("nsenter")
+    let mut waiting = Command::new("nsenter");
+    process::mark(&mut waiting, layout);
+    let mut waiting = waiting
         .args(entering(layout, &Place::Network).into_iter().skip(1))
         .arg(kube)
         .args(["await", what, "--dns", &format!("{NODE_ADDRESS}:53"), "--kubeconfig"])
