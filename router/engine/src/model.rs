@@ -104,18 +104,19 @@ impl Model {
 /// Both n-gram tables, side by side by bucket.
 #[derive(Debug, Clone)]
 struct NgramTables {
-    /// Lightweight and Powerful of each bucket, [`NGRAM_BUCKETS`] long.
-    buckets: Box<[[i8; 2]]>,
+    /// Lightweight and Powerful of each bucket.
+    buckets: Box<[[i8; 2]; NGRAM_BUCKETS]>,
     scale: [f32; 2],
     offset: [f32; 2],
 }
 
 impl NgramTables {
     fn new(parts: &NgramParts) -> Self {
+        let mut buckets = Box::new([[0; 2]; NGRAM_BUCKETS]);
         let pairs = parts.lightweight.iter().zip(&parts.powerful);
-        let buckets: Box<[[i8; 2]]> =
-            pairs.map(|(&lightweight, &powerful)| [lightweight, powerful]).collect();
-        debug_assert_eq!(buckets.len(), NGRAM_BUCKETS);
+        for (bucket, (&lightweight, &powerful)) in buckets.iter_mut().zip(pairs) {
+            *bucket = [lightweight, powerful];
+        }
         Self { buckets, scale: parts.scale, offset: parts.offset }
     }
 

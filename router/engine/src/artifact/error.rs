@@ -1,9 +1,34 @@
 //! Why a file is no model.
 
-use safetensors::{Dtype, SafeTensorError};
+use std::fmt::Display;
+
+use safetensors::Dtype;
 
 use super::{FORMAT, LEAST_KNOWN_ANSWERS, MOST_BYTES};
 use crate::digest::Digest;
+
+/// Characters of a foreign text that an error repeats.
+const EXCERPT: usize = 64;
+/// Characters of a parser's message, which may repeat foreign text too.
+const CAUSE: usize = 200;
+
+/// What a parser said, cut and without control characters: it may quote the file, and errors end up
+/// in a resource's status.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Cause(String);
+
+impl Cause {
+    pub(crate) fn of(error: &impl Display) -> Self {
+        let text = error.to_string();
+        Self(text.chars().map(|symbol| if symbol.is_control() { ' ' } else { symbol }).take(CAUSE).collect())
+    }
+}
+
+/// The start of a text from a file, for an error.
+pub(crate) fn excerpt(text: &str) -> String {
+    text.chars().take(EXCERPT).collect()
+}
 
 /// Why a loader refuses a file.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +41,7 @@ pub enum LoadError {
     },
     /// The file is no safetensors container.
     #[error("failed to read the artifact as safetensors")]
-    Container(#[source] SafeTensorError),
+    Container(#[source] Cause),
     /// A metadata key is missing.
     #[error("metadata `{key}` must be present")]
     MetadataMissing {
@@ -30,7 +55,7 @@ pub enum LoadError {
         key: &'static str,
         /// Where and why.
         #[source]
-        source: serde_json::Error,
+        source: Cause,
     },
     /// The value of a metadata key breaks a rule.
     #[error("metadata `{key}`: {rule}")]

@@ -4,13 +4,12 @@ use std::collections::HashMap;
 
 use serde::de::DeserializeOwned;
 
+use super::error::{Cause, excerpt};
 use super::{FORMAT, KnownAnswer, LEAST_KNOWN_ANSWERS, LoadError, Probe};
 use crate::calibration::{Calibration, Reference};
 use crate::digest::Digest;
 use crate::schema;
 
-/// Characters of a foreign text that an error repeats.
-const EXCERPT: usize = 64;
 /// Longest name and version.
 const LONGEST_NAME: usize = 128;
 
@@ -129,17 +128,12 @@ impl MetadataParts {
     }
 }
 
-/// The start of a text from a file, for an error.
-pub(crate) fn excerpt(text: &str) -> String {
-    text.chars().take(EXCERPT).collect()
-}
-
 fn value(key: &'static str, rule: &'static str) -> LoadError {
     LoadError::MetadataValue { key, rule }
 }
 
 fn json<T: DeserializeOwned>(key: &'static str, text: &str) -> Result<T, LoadError> {
-    serde_json::from_str(text).map_err(|source| LoadError::MetadataJson { key, source })
+    serde_json::from_str(text).map_err(|source| LoadError::MetadataJson { key, source: Cause::of(&source) })
 }
 
 fn digest_hex(key: &'static str, text: &str) -> Result<Digest, LoadError> {

@@ -15,7 +15,7 @@ mod tensors;
 mod tests;
 mod write;
 
-pub use error::{LoadError, WriteError};
+pub use error::{Cause, LoadError, WriteError};
 pub(crate) use known_answers::check as check_known_answers;
 pub use known_answers::{KnownAnswer, LEAST as LEAST_KNOWN_ANSWERS, Probe};
 pub(crate) use metadata::is_name;

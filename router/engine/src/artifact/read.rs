@@ -1,7 +1,8 @@
 //! From bytes to weights and metadata.
 
-use safetensors::SafeTensors;
+use safetensors::{SafeTensorError, SafeTensors};
 
+use super::error::Cause;
 use super::metadata::Metadata;
 use super::parts::{ModelParts, NgramParts, TagParts};
 use super::tensors::{self, Tensors};
@@ -18,12 +19,12 @@ pub fn read(bytes: &[u8]) -> Result<(ModelParts, Metadata), LoadError> {
     if bytes.len() > MOST_BYTES {
         return Err(LoadError::TooLarge { bytes: bytes.len() });
     }
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(LoadError::Container)?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(container)?;
     let metadata = match header.metadata() {
         Some(map) => Metadata::read(map)?,
         None => return Err(LoadError::MetadataMissing { key: "format" }),
     };
-    let tensors = Tensors(SafeTensors::deserialize(bytes).map_err(LoadError::Container)?);
+    let tensors = Tensors(SafeTensors::deserialize(bytes).map_err(container)?);
     tensors.check_names()?;
     let parts = ModelParts {
         network: network(&tensors)?,
@@ -31,6 +32,11 @@ pub fn read(bytes: &[u8]) -> Result<(ModelParts, Metadata), LoadError> {
         tags: tensors.has_any(&tensors::TAG).then(|| tags(&tensors)).transpose()?,
     };
     Ok((parts, metadata))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "shaped for map_err")]
+fn container(error: SafeTensorError) -> LoadError {
+    LoadError::Container(Cause::of(&error))
 }
 
 fn network(tensors: &Tensors<'_>) -> Result<NetworkWeights, LoadError> {

@@ -3,7 +3,7 @@
 use safetensors::{Dtype, SafeTensors};
 
 use super::LoadError;
-use super::metadata::excerpt;
+use super::error::excerpt;
 
 pub(crate) const STATISTICS_MEAN: &str = "statistics.mean";
 pub(crate) const STATISTICS_STD: &str = "statistics.std";

@@ -1,6 +1,7 @@
 //! One test a rule of the format.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use safetensors::{Dtype, SafeTensors};
@@ -16,12 +17,14 @@ struct File {
     tensors: BTreeMap<String, (String, Vec<usize>, Vec<u8>)>,
 }
 
+static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| testing::artifact("1.0.0", 7).expect("must write"));
+
 impl File {
     fn new() -> Self {
-        let bytes = testing::artifact("1.0.0", 7).expect("must write");
-        let (_, header) = SafeTensors::read_metadata(&bytes).expect("must read");
+        let bytes = &*WHOLE;
+        let (_, header) = SafeTensors::read_metadata(bytes).expect("must read");
         let metadata = header.metadata().clone().expect("must have metadata").into_iter().collect();
-        let tensors = SafeTensors::deserialize(&bytes).expect("must read");
+        let tensors = SafeTensors::deserialize(bytes).expect("must read");
         let tensors = tensors.iter().map(|(name, tensor)| {
             let parts = (format!("{:?}", tensor.dtype()), tensor.shape().to_vec(), tensor.data().to_vec());
             (name.to_owned(), parts)
@@ -146,6 +149,19 @@ fn metadata_that_is_not_the_right_json_is_refused() {
     }
     let unknown = File::new().with_json("calibration", |value| value["more"] = json!(1)).error();
     assert!(matches!(unknown, LoadError::MetadataJson { key: "calibration", .. }));
+}
+
+#[test]
+fn what_a_parser_says_about_a_hostile_file_is_cut_and_on_one_line() {
+    let hostile = format!("\n{}", "x".repeat(10_000));
+    let in_metadata = File::new().with_json("calibration", |value| value[hostile.as_str()] = json!(1));
+    let mut in_header = File::new();
+    in_header.tensors.get_mut("cell.U").expect("must be there").0.clone_from(&hostile);
+    for file in [in_metadata, in_header] {
+        let error = file.error();
+        let cause = std::error::Error::source(&error).expect("must have a cause").to_string();
+        assert!(cause.len() <= 200 && !cause.contains('\n'), "{cause}");
+    }
 }
 
 #[test]
@@ -386,7 +402,7 @@ proptest! {
 
     #[test]
     fn a_changed_byte_is_refused_or_does_not_reach_the_score(place in any::<prop::sample::Index>(), flip in 1..=u8::MAX) {
-        let mut bytes = testing::artifact("1.0.0", 7).expect("must write");
+        let mut bytes = WHOLE.clone();
         let index = place.index(bytes.len());
         bytes[index] ^= flip;
         if let Ok(model) = Model::from_bytes(&bytes) {
