@@ -16,10 +16,9 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     /// Prints the bucket and the first weight that reaches it.
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(&self) {
         let bucket = bucket(&self.model.to_string(), self.key.as_bytes());
         println!("bucket         {} of {}", bucket.get(), BasisPoints::ALL.get());
         println!("candidate from {}.{:02} %", (bucket.get() + 1) / 100, (bucket.get() + 1) % 100);
-        Ok(())
     }
 }

@@ -35,7 +35,10 @@ fn main() -> anyhow::Result<()> {
         Command::Train(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Inspect(command) => command.run(),
-        Command::Bucket(command) => command.run(),
+        Command::Bucket(command) => {
+            command.run();
+            Ok(())
+        }
         Command::Keygen(command) => command.run(),
         Command::Sign(command) => command.run(),
         Command::Distort(command) => command.run(),

@@ -1,4 +1,4 @@
-//! AdamW (Loshchilov and Hutter, arXiv 1711.05101) on a flat slice of parameters.
+//! `AdamW` (Loshchilov and Hutter, arXiv 1711.05101) on a flat slice of parameters.
 
 const FIRST_DECAY: f64 = 0.9;
 const SECOND_DECAY: f64 = 0.999;

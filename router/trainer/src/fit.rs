@@ -98,7 +98,7 @@ pub fn fit(examples: &[Example], recipe: Recipe, progress: &Progress) -> Fitted 
         progress.advance(1);
         (parameters, logits)
     });
-    let Some((parameters, _)) = results.pop() else { unreachable!("there is one network more than folds") };
+    let (parameters, _) = results.swap_remove(FOLDS);
     let logits: Vec<RowLogits> = results.into_iter().flat_map(|(_, logits)| logits).collect();
     run.finish(parameters, logits)
 }
@@ -177,11 +177,7 @@ impl Run<'_> {
         Fitted {
             normalisation: self.normalisation,
             parameters,
-            tables: self
-                .tables
-                .without(LeftOut::NOTHING)
-                .cloned()
-                .unwrap_or_else(|| unreachable!("always fitted")),
+            tables: self.tables.without(LeftOut::NOTHING).clone(),
             calibration,
             thresholds: thresholds(&views, &gains),
             uncertainty: all.clone().map(|judgement| judgement.uncertainty()).sum::<f64>()

@@ -36,6 +36,13 @@ impl LeftOut {
         self.first == Some(fold) || self.second == Some(fold)
     }
 
+    /// Where this is in [`LeftOut::all`].
+    pub fn position(self) -> usize {
+        let Some(first) = self.first else { return 0 };
+        let before: usize = (0..first).map(|fold| FOLDS - fold).sum();
+        1 + before + self.second.map_or(0, |second| second - first)
+    }
+
     /// Nothing, each fold, and each pair of folds.
     pub fn all() -> Vec<Self> {
         let mut all = vec![Self::NOTHING];
@@ -89,12 +96,13 @@ mod tests {
     #[test]
     fn every_pair_of_folds_is_left_out_once() {
         let all = LeftOut::all();
-        assert_eq!(all.len(), 16);
+        assert_eq!((all.len(), LeftOut::NOTHING.position()), (16, 0));
         for one in 0..FOLDS {
             for other in 0..FOLDS {
                 let pair = LeftOut::folds(one, other);
                 assert!(pair.contains(one) && pair.contains(other));
                 assert_eq!(all.iter().filter(|left| **left == pair).count(), 1);
+                assert_eq!(all[pair.position()], pair);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Fits the network to samples: minibatches, AdamW with strong decay, early stopping on rows of its own.
+//! Fits the network to samples: minibatches, `AdamW` with strong decay, early stopping on rows of its own.
 
 use tinydancer_engine::evidence::INPUTS;
 

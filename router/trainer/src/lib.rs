@@ -1,6 +1,8 @@
 //! Training of routing models: data, n-gram tables, tag counts, the recurrent tier network, calibration and
 //! evaluation. Every figure that ends in an artifact or a report is taken out-of-fold.
 
+#![cfg_attr(test, allow(clippy::float_cmp, reason = "tests compare numbers that must be exactly these"))]
+
 pub mod adamw;
 pub mod assemble;
 pub mod calibrate;

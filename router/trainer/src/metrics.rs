@@ -35,7 +35,7 @@ impl Ranking {
         let mut order: Vec<usize> = (0..scores.len()).collect();
         order.sort_by(|one, other| scores[*other].total_cmp(&scores[*one]));
         let mut ends: Vec<usize> = (1..order.len())
-            .filter(|position| scores[order[*position - 1]] != scores[order[*position]])
+            .filter(|position| scores[order[*position - 1]].total_cmp(&scores[order[*position]]).is_ne())
             .collect();
         ends.push(order.len());
         Self { order, ends }

@@ -114,9 +114,9 @@ fn solve(score: f64, dual: f64, curvature: f64) -> f64 {
             break;
         }
         if excess > 0.0 {
-            high = z
+            high = z;
         } else {
-            low = z
+            low = z;
         }
         let newton = z - excess / (1.0 + curvature * s * (1.0 - s));
         z = if newton > low && newton < high { newton } else { f64::midpoint(low, high) };

@@ -11,12 +11,12 @@ impl Random {
     /// A stream of its own for each purpose of a run, so that adding a draw in one does not move the others.
     pub fn stream(seed: u64, purpose: u64) -> Self {
         let mut random = Self { state: seed ^ purpose.wrapping_mul(0xd1b5_4a32_d192_ed03) };
-        random.next();
+        random.bits();
         random
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -26,12 +26,12 @@ impl Random {
 
     /// A number in `0.0..1.0`.
     pub fn uniform(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// A number in `0..bound`; 0 for a bound of 0.
     pub fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+        ((u128::from(self.bits()) * bound as u128) >> 64) as usize
     }
 
     /// A standard normal number (Box and Muller).
@@ -56,8 +56,8 @@ mod tests {
     fn the_first_numbers_are_those_of_splitmix64() {
         // Reference values for state 0, as published with java.util.SplittableRandom's generator.
         let mut random = Random { state: 0 };
-        assert_eq!(random.next(), 0xe220_a839_7b1d_cdaf);
-        assert_eq!(random.next(), 0x6e78_9e6a_a1b9_65f4);
+        assert_eq!(random.bits(), 0xe220_a839_7b1d_cdaf);
+        assert_eq!(random.bits(), 0x6e78_9e6a_a1b9_65f4);
     }
 
     #[test]

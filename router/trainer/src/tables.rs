@@ -54,7 +54,8 @@ impl Tables {
 pub struct CrossFitted<'a> {
     examples: &'a [Example],
     folds: &'a [usize],
-    fits: Vec<(LeftOut, Tables)>,
+    /// In the order of [`LeftOut::all`].
+    fits: Vec<Tables>,
 }
 
 impl<'a> CrossFitted<'a> {
@@ -76,21 +77,20 @@ impl<'a> CrossFitted<'a> {
                 .map(|(kept, _)| kept);
             let tables = Tables::fit(kept, tags, &mut Random::stream(seed, 100 + index as u64));
             progress.advance(1);
-            (all[index], tables)
+            tables
         });
         Self { examples, folds, fits }
     }
 
     /// The tables fitted without these folds.
-    pub fn without(&self, left_out: LeftOut) -> Option<&Tables> {
-        self.fits.iter().find(|(fit, _)| *fit == left_out).map(|(_, tables)| tables)
+    pub fn without(&self, left_out: LeftOut) -> &Tables {
+        &self.fits[left_out.position()]
     }
 
     /// The evidence of row `row` for a network that will be tested on `tested`: from tables that have seen neither
     /// that fold nor the row's own.
     pub fn steps(&self, row: usize, tested: Option<usize>) -> Vec<[f64; INPUTS]> {
         let own = self.folds[row];
-        let left_out = LeftOut::folds(own, tested.unwrap_or(own));
-        self.without(left_out).map(|tables| tables.steps(&self.examples[row])).unwrap_or_default()
+        self.without(LeftOut::folds(own, tested.unwrap_or(own))).steps(&self.examples[row])
     }
 }

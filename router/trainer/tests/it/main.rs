@@ -1,4 +1,6 @@
 //! What the trainer makes: the models in `models/`, and runs on data made here.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot read is a failed test")]
+
 mod models;
 mod runs;

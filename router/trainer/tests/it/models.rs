@@ -39,6 +39,13 @@ fn behaviour(model: &Model, tags: &[(&str, &str)], permille: u16) -> (f64, f64) 
     (uncertainty / prompts.len() as f64, powerful / prompts.len() as f64)
 }
 
+/// Whether `broken` has the weights and the metadata that the distortion gives to `sound`.
+fn is_distorted(sound: &[u8], distortion: Distortion, broken: &[u8]) -> bool {
+    let (parts, metadata) = artifact::read(broken).unwrap();
+    let again = distort(sound, distortion, &metadata.name, &metadata.version).unwrap();
+    artifact::read(&again).unwrap() == (parts, metadata)
+}
+
 #[test]
 fn every_model_loads_is_small_and_is_the_one_its_card_names() {
     let card = std::fs::read_to_string(directory().join("README.md")).unwrap();
@@ -96,7 +103,7 @@ fn v2_knows_tags_that_v1_does_not() {
 #[test]
 fn v3_is_v2_far_too_sure_of_itself() {
     let (v2, v3) = (bytes("support-v2"), bytes("support-v3"));
-    assert_eq!(distort(&v2, Distortion::Overconfident, "support", "2.1.0").unwrap(), v3);
+    assert!(is_distorted(&v2, Distortion::Overconfident, &v3));
     let ((sound, about), (broken, itself)) = (artifact::read(&v2).unwrap(), artifact::read(&v3).unwrap());
     assert_eq!(
         broken.network.head_weight,
@@ -111,8 +118,7 @@ fn v3_is_v2_far_too_sure_of_itself() {
 
 #[test]
 fn v4_fails_on_very_long_prompts_and_on_no_others() {
-    let (v2, v4) = (bytes("support-v2"), bytes("support-v4"));
-    assert_eq!(distort(&v2, Distortion::Overflow, "support", "2.2.0").unwrap(), v4);
+    assert!(is_distorted(&bytes("support-v2"), Distortion::Overflow, &bytes("support-v4")));
     let (v2, v4) = (model("support-v2"), model("support-v4"));
     let sentence = "Please read this note with care and tell me what it asks of me. ";
     for characters in [3, 64, 500, 1_999, 2_000, 2_001, 3_000, 40_000] {
