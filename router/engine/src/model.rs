@@ -104,15 +104,15 @@ impl Model {
 /// Both n-gram tables, side by side by bucket.
 #[derive(Debug, Clone)]
 struct NgramTables {
-    /// Lightweight and Powerful of each bucket.
-    buckets: Box<[[i8; 2]; NGRAM_BUCKETS]>,
+    /// Lightweight and Powerful of each bucket, [`NGRAM_BUCKETS`] long.
+    buckets: Box<[[i8; 2]]>,
     scale: [f32; 2],
     offset: [f32; 2],
 }
 
 impl NgramTables {
     fn new(parts: &NgramParts) -> Self {
-        let mut buckets = Box::new([[0; 2]; NGRAM_BUCKETS]);
+        let mut buckets = vec![[0; 2]; NGRAM_BUCKETS].into_boxed_slice();
         let pairs = parts.lightweight.iter().zip(&parts.powerful);
         for (bucket, (&lightweight, &powerful)) in buckets.iter_mut().zip(pairs) {
             *bucket = [lightweight, powerful];

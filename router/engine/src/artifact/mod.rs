@@ -1,8 +1,8 @@
 //! The artifact: one safetensors file with everything a router needs to run a model.
 //!
-//! `docs/reference/artifact.md` is the contract. [`read`] takes a file apart and checks its form;
+//! `docs/reference/artifact.md` is the contract. [`read()`] takes a file apart and checks its form;
 //! [`crate::Model::from_bytes`] also computes the known answers and is what a router uses.
-//! [`write`] makes a file, the same bytes each time.
+//! [`write()`] makes a file, the same bytes each time.
 
 mod error;
 mod known_answers;
