@@ -82,7 +82,7 @@ pub enum HistoryError {
 impl HistoryError {
     /// From what SQLite said while doing `step` ("failed to ...").
     pub(crate) fn database(step: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
-        move |source| match source.sqlite_error_code() {
+        move |source| match code(&source) {
             Some(ErrorCode::DiskFull) => Self::Full,
             _ => Self::Database { step, source: Arc::new(source) },
         }
@@ -91,5 +91,13 @@ impl HistoryError {
     pub(crate) fn file(step: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::File { step, path, source: Arc::new(source) }
+    }
+}
+
+/// SQLite's own code, also of a statement that it refused to prepare.
+pub(crate) fn code(error: &rusqlite::Error) -> Option<ErrorCode> {
+    match error {
+        rusqlite::Error::SqlInputError { error, .. } => Some(error.code),
+        _ => error.sqlite_error_code(),
     }
 }

@@ -272,7 +272,7 @@ impl History {
     /// Waits for the disk: everything that was queued before has been written, or has failed.
     ///
     /// # Errors
-    /// If the writer has ended.
+    /// If the newest of it could not be written, or the writer has ended.
     pub fn flush(&self) -> Result<(), HistoryError> {
         self.write(Write::Flush)
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use crate::error::HistoryError;
+use crate::error::{HistoryError, code};
 use crate::schema;
 
 /// Only the router's own user may read what is remembered.
@@ -73,15 +73,28 @@ impl From<HistoryError> for Obstacle {
 
 impl Obstacle {
     fn database(step: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
-        move |error| match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => Self::Unusable(SetAsideCause::NotADatabase),
-            Some(ErrorCode::DatabaseCorrupt) => Self::Unusable(SetAsideCause::Corrupt),
+        move |error| match (&error, code(&error)) {
+            (_, Some(ErrorCode::NotADatabase)) => Self::Unusable(SetAsideCause::NotADatabase),
+            // A value that is no text where SQLite's own tables hold texts.
+            (_, Some(ErrorCode::DatabaseCorrupt))
+            | (
+                rusqlite::Error::Utf8Error(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::FromSqlConversionFailure(..),
+                _,
+            ) => Self::Unusable(SetAsideCause::Corrupt),
             _ => Self::Error(HistoryError::database(step)(error)),
         }
     }
 
     fn migration(error: rusqlite_migration::Error) -> Self {
         match error {
+            // The statements are fixed: SQLite only refuses one if the file's tables are not those its version promises.
+            rusqlite_migration::Error::RusqliteError { err, .. }
+                if code(&err) == Some(ErrorCode::Unknown) =>
+            {
+                Self::Unusable(SetAsideCause::Foreign)
+            }
             rusqlite_migration::Error::RusqliteError { err, .. } => Self::database("migrate history")(err),
             other => Self::Error(HistoryError::Migration(Arc::new(other))),
         }
@@ -129,7 +142,7 @@ fn open_as_is(path: &Path, check_budget: Duration) -> Result<(Connection, Opened
         .map_err(Obstacle::database("open history"))?;
     configure(&connection).map_err(Obstacle::database("set up history"))?;
     schema::migrate(&mut connection).map_err(Obstacle::migration)?;
-    if !schema::is_ours(&connection)? {
+    if !schema::is_ours(&connection).map_err(Obstacle::database("read the schema of history"))? {
         return Err(Obstacle::Unusable(SetAsideCause::Foreign));
     }
     Ok((connection, opened))
@@ -176,7 +189,7 @@ fn check(connection: &Connection, budget: Duration) -> Result<(), Obstacle> {
     match found {
         Ok(answer) if answer == "ok" => Ok(()),
         Ok(_) => Err(Obstacle::Unusable(SetAsideCause::Corrupt)),
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+        Err(error) if code(&error) == Some(ErrorCode::OperationInterrupted) => {
             tracing::info!(
                 budget_seconds = budget.as_secs_f64(),
                 "history is large; its check was cut short"

@@ -1,0 +1,10 @@
+//! The history on real files.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends by a panic")]
+
+mod corruption;
+mod disk_full;
+mod kill;
+mod queue;
+mod records;
+mod retention;
+mod support;
