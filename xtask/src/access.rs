@@ -1,8 +1,10 @@
 //! Which cluster a task works on: the local one, or one of the user's own.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -22,6 +24,18 @@ pub(crate) struct Access {
     /// The local cluster's name
     #[arg(long, default_value = cluster::DEFAULT_NAME, conflicts_with = "context")]
     name: ClusterName,
+}
+
+impl Access {
+    /// The user's cluster of this kubectl context.
+    pub(crate) fn of_context(context: &str) -> Result<Self> {
+        Ok(Self { context: Some(context.to_owned()), name: cluster::DEFAULT_NAME.parse()? })
+    }
+
+    /// The local cluster of this name.
+    pub(crate) fn of_local(name: &str) -> Result<Self> {
+        Ok(Self { context: None, name: name.parse()? })
+    }
 }
 
 /// A cluster that images can be loaded into and that kubectl can talk to.
@@ -98,6 +112,32 @@ impl ClusterAccess {
         }
     }
 
+    /// Lets a program that reads `KUBECONFIG` talk to this cluster and no other.
+    pub(crate) fn point(&self, workspace: &Workspace, program: &mut Command) -> Result<()> {
+        let path = match self {
+            Self::Local(cluster) => cluster.kubeconfig(),
+            Self::Context { .. } => {
+                let text = command::output(self.kubectl().args([
+                    "config",
+                    "view",
+                    "--minify",
+                    "--flatten",
+                    "--raw",
+                ]))?;
+                let path = workspace.target().join("e2e/kubeconfig");
+                fs::create_dir_all(workspace.target().join("e2e"))
+                    .and_then(|()| {
+                        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)
+                    })
+                    .and_then(|mut file| file.write_all(text.as_bytes()))
+                    .with_context(|| format!("failed to write {}", path.display()))?;
+                path
+            }
+        };
+        program.env("KUBECONFIG", path);
+        Ok(())
+    }
+
     /// Loads images, leaving out those that the local cluster has already.
     pub(crate) fn load(&self, images: &[Built]) -> Result<()> {
         let step = Step::start("loading images");
@@ -123,12 +163,12 @@ impl ClusterAccess {
 
 /// Imports into the local cluster and remembers what it holds.
 fn load_into(cluster: &Cluster, images: &[Built]) -> Result<()> {
-    let record: PathBuf = cluster.layout().state().join("images.json");
+    let record = cluster.images_record();
     let mut loaded: BTreeMap<String, String> =
         fs::read(&record).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
     for image in images {
         if loaded.get(&image.reference) != Some(&image.digest) {
-            image::import_archive(&cluster.layout().socket(), &image.archive)?;
+            image::import_archive(&cluster.containerd(), &image.archive)?;
             loaded.insert(image.reference.clone(), image.digest.clone());
             fs::write(&record, serde_json::to_vec(&loaded)?)
                 .with_context(|| format!("failed to write {}", record.display()))?;

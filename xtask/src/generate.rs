@@ -2,9 +2,9 @@
 //! truth prints each; this room only writes them or compares them.
 
 use std::fs;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::command;
 use crate::workspace::Workspace;
@@ -44,6 +44,24 @@ pub(crate) struct Arguments {
 
 /// Writes or checks all generated files.
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
+    if stale(workspace, !arguments.check)? == 0 {
+        println!("{} generated files are up to date", FILES.len());
+    } else if arguments.check {
+        println!("write them with: cargo xtask generate");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Fails if a generated file is not what would be written.
+pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    let stale = stale(workspace, false)?;
+    ensure!(stale == 0, "{stale} generated files are stale; write them with: cargo xtask generate");
+    Ok(())
+}
+
+/// Names each file that is not what would be written, and writes it if asked to.
+fn stale(workspace: &Workspace, write: bool) -> Result<usize> {
     let mut stale = 0;
     for file in FILES {
         let path = workspace.root().join(file.path);
@@ -53,7 +71,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
         if let Some(difference) = difference(&found, &wanted) {
             stale += 1;
             println!("{}: {difference}", file.path);
-            if !arguments.check {
+            if write {
                 let folder = path.parent().context("a generated file must lie in a folder")?;
                 fs::create_dir_all(folder)
                     .and_then(|()| fs::write(&path, wanted))
@@ -61,20 +79,13 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
             }
         }
     }
-    if stale == 0 {
-        println!("{} generated files are up to date", FILES.len());
-    } else if arguments.check {
-        println!("write them with: cargo xtask generate");
-        return Ok(ExitCode::FAILURE);
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(stale)
 }
 
 fn print(workspace: &Workspace, file: &Generated) -> Result<String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     command::output(
-        Command::new(cargo)
-            .current_dir(workspace.root())
+        workspace
+            .cargo()
             .args(["run", "--quiet", "--locked", "--package", file.package, "--bin", file.program, "--"])
             .args(file.arguments),
     )

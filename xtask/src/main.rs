@@ -4,9 +4,11 @@
 mod access;
 mod cluster;
 mod command;
+mod demo;
 mod generate;
 mod image;
 mod step;
+mod test;
 mod tools;
 mod unavailable;
 mod workspace;
@@ -26,9 +28,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Watch a good model being promoted and a bad one being rolled back
+    Demo(demo::Arguments),
+    /// Run the whole test
+    Test(test::Arguments),
     /// Run a Kubernetes cluster of one node on this machine
-    #[command(subcommand)]
-    Cluster(cluster::Command),
+    Cluster(cluster::Arguments),
     /// Build the container images, without Docker
     Image(image::Arguments),
     /// Write the files that are generated from code
@@ -38,7 +43,9 @@ enum Task {
 fn main() -> ExitCode {
     let task = Arguments::parse().task;
     let outcome = Workspace::discover().and_then(|workspace| match task {
-        Task::Cluster(command) => cluster::run(&workspace, command),
+        Task::Demo(arguments) => demo::run(&workspace, &arguments),
+        Task::Test(arguments) => test::run(&workspace, &arguments),
+        Task::Cluster(arguments) => cluster::run(&workspace, arguments),
         Task::Image(arguments) => image::run(&workspace, &arguments),
         Task::Generate(arguments) => generate::run(&workspace, &arguments),
     });

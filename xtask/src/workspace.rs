@@ -3,6 +3,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
@@ -28,6 +29,13 @@ impl Workspace {
     /// The checkout's folder, without symbolic links.
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Cargo, in the checkout, as this program was started by it.
+    pub(crate) fn cargo(&self) -> Command {
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(&self.root);
+        cargo
     }
 
     /// Where cargo builds to.

@@ -33,12 +33,12 @@ pub(super) async fn print(fleet: &Fleet) -> Result<()> {
         );
     }
     println!("\n# the cluster stays up; try");
-    let kubectl = "cargo xtask cluster --name demo kubectl --";
+    let kubectl = "cargo xtask cluster kubectl --name demo --";
     println!("{kubectl} -n {NAMESPACE} get routermodels,routingpolicies");
     println!("{kubectl} -n {NAMESPACE} describe routingpolicy support");
     println!("{kubectl} -n {NAMESPACE} get events --sort-by .lastTimestamp");
     println!("{kubectl} -n {NAMESPACE} delete pod support-router-0     # nothing is lost");
-    println!("cargo xtask cluster --name demo down");
+    println!("cargo xtask cluster down --name demo");
     ensure!(counts.failed == 0, "{} requests failed: {:?}", counts.failed, counts.errors);
     Ok(())
 }

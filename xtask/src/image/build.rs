@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -29,6 +28,9 @@ const RECIPES: &[Recipe] = &[
     Recipe { name: "upstream", package: "tinydancer-e2e", program: "openai-upstream" },
 ];
 
+/// Programs for the host that are built along, so that their dependencies are compiled once.
+const BESIDE: &[(&str, &str)] = &[("tinydancer-e2e", "demo")];
+
 /// An image that was built.
 pub(crate) struct Built {
     /// What pods call it.
@@ -53,18 +55,26 @@ pub(crate) fn build_all(workspace: &Workspace) -> Result<Vec<Built>> {
     }
     tools::ensure(tools::FOR_IMAGES)?;
     let step = Step::start("building static programs (release)");
-    let mut cargo = cargo(workspace);
+    let mut cargo = workspace.cargo();
     cargo.args(["build", "--release", "--locked", "--target", TARGET]);
     for recipe in &there {
         cargo.args(["--package", recipe.package, "--bin", recipe.program]);
+    }
+    for (package, program) in BESIDE {
+        cargo.args(["--package", package, "--bin", program]);
     }
     command::show(&mut cargo)?;
     step.done();
     there.into_iter().map(|recipe| pack(workspace, recipe)).collect()
 }
 
+/// Where a program is after [`build_all`].
+pub(crate) fn program(workspace: &Workspace, name: &str) -> PathBuf {
+    workspace.target().join(TARGET).join("release").join(name)
+}
+
 fn pack(workspace: &Workspace, recipe: &Recipe) -> Result<Built> {
-    let program = workspace.target().join(TARGET).join("release").join(recipe.program);
+    let program = program(workspace, recipe.program);
     let content = fs::read(&program).with_context(|| format!("failed to read {}", program.display()))?;
     let folder = workspace.target().join("images");
     fs::create_dir_all(&folder).with_context(|| format!("failed to create {}", folder.display()))?;
@@ -80,7 +90,7 @@ fn pack(workspace: &Workspace, recipe: &Recipe) -> Result<Built> {
 /// Every package of the workspace with each of its programs.
 fn programs(workspace: &Workspace) -> Result<Vec<(String, String)>> {
     let metadata =
-        command::output(cargo(workspace).args(["metadata", "--no-deps", "--format-version", "1"]))?;
+        command::output(workspace.cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
     let metadata: Value = serde_json::from_str(&metadata).context("failed to read cargo metadata")?;
     let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
     let mut programs = Vec::new();
@@ -93,11 +103,4 @@ fn programs(workspace: &Workspace) -> Result<Vec<(String, String)>> {
         }
     }
     Ok(programs)
-}
-
-/// Cargo, as it was started by: without what it set for this program.
-fn cargo(workspace: &Workspace) -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(workspace.root());
-    cargo
 }

@@ -15,7 +15,7 @@ use crate::command;
 use crate::tools;
 use crate::workspace::{Workspace, fingerprint};
 
-pub(crate) use self::build::{Built, build_all};
+pub(crate) use self::build::{Built, build_all, program};
 
 /// The image that holds a pod's namespaces.
 pub(crate) const PAUSE: &str = "localhost/tiny-dancer/pause:dev";
