@@ -1,7 +1,10 @@
 //! The cluster's certificates and the credentials of its components. All of
 //! it is made anew at each start and goes with the cluster.
 
-use std::fs;
+use std::env;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, chown};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -63,6 +66,7 @@ pub(crate) fn create(layout: &Layout, port: u16) -> Result<()> {
         if *file == "admin" {
             let server = format!("https://127.0.0.1:{port}");
             write(&layout.kubeconfig(), &kubeconfig(&server, layout.identity(), &authority_pem, &leaf))?;
+            hand_over(&layout.kubeconfig())?;
         }
     }
     Ok(())
@@ -131,6 +135,24 @@ current-context: {name}
     )
 }
 
+/// Gives a file to the user who called sudo, if somebody did.
+fn hand_over(path: &Path) -> Result<()> {
+    let number = |name: &str| env::var(name).ok()?.parse::<u32>().ok();
+    if let (Some(user), Some(group)) = (number("SUDO_UID"), number("SUDO_GID")) {
+        chown(path, Some(user), Some(group))
+            .with_context(|| format!("failed to hand {} over", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Writes a file that only its owner may read.
 fn write(path: &Path, content: &str) -> Result<()> {
-    fs::write(path, content).with_context(|| format!("failed to write {}", path.display()))
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(content.as_bytes()))
+        .with_context(|| format!("failed to write {}", path.display()))
 }

@@ -29,7 +29,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// Looks a running process up; none if there is none or it is a zombie.
-    fn find(pid: i32) -> Option<Self> {
+    pub(crate) fn find(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let start_time = start_time(&stat)?;
         Some(Self { pid, start_time })
@@ -138,7 +138,8 @@ pub(crate) fn entering(layout: &Layout, place: &Place) -> Vec<OsString> {
     }
 }
 
-fn record_path(layout: &Layout, name: &str) -> PathBuf {
+/// Where a component is recorded.
+pub(crate) fn record_path(layout: &Layout, name: &str) -> PathBuf {
     layout.state().join("run").join(format!("{name}.json"))
 }
 

@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::components::{self, CONTAINERD};
+use super::health::{Health, Ready};
 use super::layout::{Layout, NODE_ADDRESS};
 use super::process::{self, Launch, Place, Process, entering};
-use super::{Cluster, Health, Ready, binary, cgroup, down, network, pki, settings};
+use super::{Cluster, binary, cgroup, down, network, pki, settings};
 use crate::command::last_lines;
 use crate::image;
 use crate::step::Step;
 use crate::tools;
-use crate::unavailable::Unavailable;
 use crate::workspace::Workspace;
 
 /// Room for images, volumes and logs.
@@ -30,30 +30,28 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Brings the cluster up unless it is. What is left of one that was killed or
 /// not brought up to the end is removed first. The caller holds the lock.
-pub(crate) fn up(workspace: &Workspace, layout: &Layout) -> Result<Cluster> {
+pub(crate) fn up(workspace: &Workspace, layout: Layout) -> Result<Cluster> {
     tools::ensure(tools::FOR_CLUSTER)?;
     let kube = binary::ensure(workspace)?;
     let pause = image::pause(workspace)?;
-    match Health::of(layout) {
-        Health::Up(_) => return Ok(Cluster::new(layout.clone(), kube)),
-        Health::Broken { dead } if dead.is_empty() => {
-            println!("  an earlier start was not finished; starting afresh");
-        }
-        Health::Broken { dead } => {
+    match Health::of(&layout) {
+        Health::Up(_) => return Ok(Cluster { layout, kube }),
+        Health::Unfinished => println!("  an earlier start was not finished; starting afresh"),
+        Health::Broken(dead) => {
             println!("  not running any more: {}; starting afresh", dead.join(", "));
         }
         Health::Absent => {}
     }
-    down::remove(layout)?;
+    down::remove(&layout)?;
     tools::ensure_space(workspace.root(), SPACE_MIB)?;
 
     let step = Step::start(format!("starting cluster {}", layout.name()));
     let (listener, port) = network::listen(layout.first_port())?;
-    prepare(layout, port)?;
-    start(layout, &kube, &pause, listener)?;
-    Ready { port }.save(layout)?;
+    prepare(&layout, port)?;
+    start(&layout, &kube, &pause, listener)?;
+    Ready { port }.save(&layout)?;
     step.done();
-    Ok(Cluster::new(layout.clone(), kube))
+    Ok(Cluster { layout, kube })
 }
 
 /// Makes everything that the components find when they start.
@@ -166,9 +164,4 @@ fn ensure_alive(layout: &Layout, started: &[(&'static str, Process)]) -> Result<
         }
     }
     Ok(())
-}
-
-/// Refuses early what only root can do.
-pub(crate) fn ensure_root() -> Result<()> {
-    if nix::unistd::Uid::effective().is_root() { Ok(()) } else { Err(Unavailable::NotRoot.into()) }
 }
