@@ -5,4 +5,13 @@
 //! - `runtime`: the models that decide, arms, trial and evidence.
 //! - `control`: the mTLS port the operator talks to.
 
+pub mod arguments;
+pub mod control;
+pub mod data;
+mod history;
+pub mod logging;
+pub mod metrics;
 pub mod runtime;
+pub mod serve;
+pub mod standalone;
+pub mod upstream;

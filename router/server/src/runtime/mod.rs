@@ -20,9 +20,6 @@ mod report;
 mod transition;
 mod trips;
 
-#[cfg(test)]
-mod tests;
-
 use std::{
     fmt,
     path::PathBuf,
@@ -282,9 +279,9 @@ impl Runtime {
         self.history.forward_delivered(sequence)
     }
 
-    /// Which pod this is; `None` for a router that runs alone.
-    pub(crate) fn identity(&self) -> Option<&Identity> {
-        self.identity.as_ref()
+    /// Epoch of the assignment that holds; 0 before the first.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.arms.load().held.as_ref().map_or(0, |held| held.assignment.epoch)
     }
 }
 
