@@ -16,11 +16,17 @@ pub(crate) fn forget(connection: &Connection, cutoff: i64) -> rusqlite::Result<b
         delete_oldest(connection, "decisions", cutoff)? + delete_oldest(connection, "feedback", cutoff)?;
     let crowded = if is_crowded(connection)? { delete_oldest(connection, "decisions", i64::MAX)? } else { 0 };
     if old + crowded > 0 {
-        connection
-            .query_row(&format!("PRAGMA incremental_vacuum({PAGES})"), [], |_| Ok(()))
-            .or_else(no_rows)?;
+        give_back(connection)?;
     }
     Ok(old + crowded >= CHUNK as usize)
+}
+
+/// Cuts free pages off the file. SQLite does one page a step, so every row must be asked for.
+fn give_back(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
 }
 
 /// Makes room at once, after a write found none.
@@ -41,8 +47,4 @@ fn is_crowded(connection: &Connection) -> rusqlite::Result<bool> {
     let number = |sql| connection.query_row(sql, [], |row| row.get::<_, u64>(0));
     let used = number("PRAGMA page_count")?.saturating_sub(number("PRAGMA freelist_count")?);
     Ok(used * 100 > number("PRAGMA max_page_count")? * HIGH_WATER_PERCENT)
-}
-
-fn no_rows(error: rusqlite::Error) -> rusqlite::Result<()> {
-    if error == rusqlite::Error::QueryReturnedNoRows { Ok(()) } else { Err(error) }
 }

@@ -14,7 +14,8 @@ fn wait_until(done: impl Fn() -> bool) -> bool {
 #[test]
 fn what_is_too_old_goes_and_the_sums_stay() {
     let folder = Folder::new();
-    let history = folder.open();
+    let history =
+        folder.open_with(&Options { retention: Duration::from_hours(24 * 365), ..Options::default() });
     let old = now() - 31 * 86_400;
     for number in 0..1_200 {
         history.record_decision(decision(&format!("old-{number}"), old));
@@ -24,11 +25,15 @@ fn what_is_too_old_goes_and_the_sums_stay() {
     give(&history, stale).unwrap();
     history.record_decision(decision("new", now()));
     drop(history);
+    let length = || std::fs::metadata(folder.file()).unwrap().len();
+    let before = length();
     let history = folder.open();
     assert!(wait_until(|| history.recent_decisions(2_000).unwrap().len() == 1));
     assert_eq!(history.recent_decisions(1).unwrap()[0].id, "new");
     assert_eq!(history.feedback("old-1").unwrap(), None);
     assert_eq!(history.totals().unwrap()[0].decisions, 1_201);
+    drop(history);
+    assert!(length() * 2 < before, "{} of {before} bytes after the old ones went", length());
 }
 
 #[test]
