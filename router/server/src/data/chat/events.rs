@@ -1,0 +1,157 @@
+//! Reads along in a stream of server-sent events: what it says about tokens, and whether it came to its end.
+
+use serde::Deserialize;
+
+use crate::upstream::Usage;
+
+/// Bytes of the longest line that is looked at; a longer one passes unread.
+const LONGEST_LINE: usize = 256 * 1024;
+
+/// Follows the bytes of a stream, however they are split.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    line: Vec<u8>,
+    /// The line is longer than is looked at.
+    too_long: bool,
+    usage: Option<Usage>,
+    finished: bool,
+    /// The last bytes were the end of an event.
+    between_events: bool,
+}
+
+#[derive(Deserialize)]
+struct Chunk {
+    usage: Option<Usage>,
+    #[serde(default)]
+    choices: Vec<Choice>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    finish_reason: Option<String>,
+}
+
+impl Events {
+    /// Takes the next bytes.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
+            if let Some(line) = part.strip_suffix(b"\n") {
+                self.add(line);
+                self.end_line();
+            } else {
+                self.add(part);
+            }
+        }
+    }
+
+    /// What the stream said about tokens; the last word counts.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    /// Whether the answer came to its end: `[DONE]`, or a reason why it finished.
+    pub(super) fn finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Whether the stream stands between two events, so that another one may be added.
+    pub(super) fn between_events(&self) -> bool {
+        self.between_events
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.between_events = false;
+        if self.too_long || self.line.len() + bytes.len() > LONGEST_LINE {
+            self.too_long = true;
+            self.line.clear();
+        } else {
+            self.line.extend_from_slice(bytes);
+        }
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        let text = line.strip_suffix(b"\r").unwrap_or(&line);
+        let too_long = std::mem::take(&mut self.too_long);
+        self.between_events = text.is_empty() && !too_long;
+        if let Some(data) = text.strip_prefix(b"data:") {
+            self.data(data.trim_ascii());
+        }
+        // The memory is kept for the next line.
+        self.line = line;
+        self.line.clear();
+    }
+
+    fn data(&mut self, data: &[u8]) {
+        if data == b"[DONE]" {
+            self.finished = true;
+        } else if let Ok(chunk) = serde_json::from_slice::<Chunk>(data) {
+            self.usage = chunk.usage.or(self.usage);
+            self.finished |= chunk.choices.iter().any(|choice| choice.finish_reason.is_some());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const STREAM: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"é\"},\"finish_reason\":null}]}\r\n\r\n\
+        : a comment\n\
+        data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":null}\n\n\
+        data: {\"choices\":[],\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":5}}\n\n\
+        data: [DONE]\n\n";
+
+    fn followed(parts: &[&[u8]]) -> (Option<Usage>, bool, bool) {
+        let mut events = Events::default();
+        for part in parts {
+            events.push(part);
+        }
+        (events.usage(), events.finished(), events.between_events())
+    }
+
+    #[test]
+    fn usage_and_end_are_found() {
+        let usage = Usage { input_tokens: 11, output_tokens: 5 };
+        assert_eq!(followed(&[STREAM.as_bytes()]), (Some(usage), true, true));
+    }
+
+    #[test]
+    fn a_stream_that_breaks_off_inside_an_event_is_neither_finished_nor_between_events() {
+        assert_eq!(followed(&[b"data: {\"choices\":[]}\n\ndata: {\"cho"]), (None, false, false));
+        assert_eq!(followed(&[b"data: {\"choices\":[]}\n"]), (None, false, false));
+    }
+
+    #[test]
+    fn a_line_without_end_costs_no_memory() {
+        let mut events = Events::default();
+        for _ in 0..100 {
+            events.push(&[b'x'; 16 * 1024]);
+        }
+        assert!(events.line.capacity() <= 2 * LONGEST_LINE);
+        events.push(b"\ndata: [DONE]\n\n");
+        assert!(events.finished());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn how_the_bytes_are_split_makes_no_difference(mut cuts in prop::collection::vec(0..STREAM.len(), 0..40)) {
+            cuts.sort_unstable();
+            let bytes = STREAM.as_bytes();
+            let mut parts = Vec::new();
+            let mut start = 0;
+            for cut in cuts {
+                parts.push(&bytes[start..cut]);
+                start = cut;
+            }
+            parts.push(&bytes[start..]);
+            prop_assert_eq!(followed(&parts), followed(&[bytes]));
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Probes and metrics. Never refused for load.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{StatusCode, header};
+
+use super::DataPlane;
+use crate::runtime::Readiness;
+
+const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The process answers.
+pub(super) async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// The router has finished to start.
+pub(super) async fn started(State(plane): State<Arc<DataPlane>>) -> Response {
+    match plane.runtime.ready() {
+        Readiness::Ready { .. } => "ok\n".into_response(),
+        Readiness::Waiting(reason) => waiting(reason),
+    }
+}
+
+/// Requests may be sent here.
+pub(super) async fn ready(State(plane): State<Arc<DataPlane>>) -> Response {
+    if plane.is_draining() {
+        return waiting("stopping");
+    }
+    match plane.runtime.ready() {
+        Readiness::Ready { classified: true } => "ok\n".into_response(),
+        Readiness::Ready { classified: false } => {
+            "ok, without a model: everything goes to Powerful\n".into_response()
+        }
+        Readiness::Waiting(reason) => waiting(reason),
+    }
+}
+
+/// What Prometheus reads.
+pub(super) async fn metrics(State(plane): State<Arc<DataPlane>>) -> Response {
+    match plane.metrics.text(&plane.upstreams, &plane.history) {
+        Ok(text) => ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "failed to write the metrics\n").into_response(),
+    }
+}
+
+fn waiting(reason: &str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response()
+}
