@@ -80,6 +80,8 @@ pub mod reasons {
         API_KEY_NOT_FOUND = "ApiKeyNotFound";
         /// An object of a name the fleet needs belongs to somebody else.
         NAME_TAKEN = "NameTaken";
+        /// The rollout record exists and cannot be read: nothing is changed.
+        RECORD_UNREADABLE = "RecordUnreadable";
         /// The digest was rolled back before and needs a retry token.
         QUARANTINED = "Quarantined";
         /// The artifact is what the spec says.
@@ -152,7 +154,12 @@ pub struct Wish {
 
 /// Folds wishes into the conditions that stand: a transition time moves only where the status changes, and types
 /// that are not wished for any more go.
-pub fn merge(standing: &[Condition], wishes: &[Wish], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
+pub fn merge(
+    standing: &[Condition],
+    wishes: &[Wish],
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
     wishes
         .iter()
         .map(|wish| {

@@ -144,3 +144,30 @@ pub struct Event {
     /// Name of the RouterModel it is about.
     pub model: String,
 }
+
+impl Child {
+    /// The object as JSON, with `apiVersion` and `kind`.
+    pub fn to_value(&self) -> serde_json::Value {
+        let value = match self {
+            Self::ServiceAccount(object) => serde_json::to_value(object),
+            Self::Boot { config_map, .. } => serde_json::to_value(config_map),
+            Self::Service(object) => serde_json::to_value(object),
+            Self::StatefulSet(object) => serde_json::to_value(object),
+            Self::PodDisruptionBudget(object) => serde_json::to_value(object),
+            Self::NetworkPolicy(object) => serde_json::to_value(object),
+        };
+        // Objects built from strings and integers always serialise.
+        value.unwrap_or_default()
+    }
+
+    pub(crate) const fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        match self {
+            Self::ServiceAccount(object) => &mut object.metadata,
+            Self::Boot { config_map, .. } => &mut config_map.metadata,
+            Self::Service(object) => &mut object.metadata,
+            Self::StatefulSet(object) => &mut object.metadata,
+            Self::PodDisruptionBudget(object) => &mut object.metadata,
+            Self::NetworkPolicy(object) => &mut object.metadata,
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! The record: what must survive, in a ConfigMap without owner. It is the authority; status is its projection.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tinydancer_crds::{
     Digest,
     routing_policy::{ModelEntry, TransitionEntry, Verdict},
+    valid::GuardMargins,
 };
 use tinydancer_guards::ApplicableGuards;
 use tinydancer_protocol::{AssignedModel, Assignment};
@@ -89,8 +90,12 @@ pub struct TrialRecord {
     pub attempt: u64,
     /// The guards that can be judged.
     pub guards: ApplicableGuards,
+    /// The limits under which the evidence is gathered.
+    pub margins: GuardMargins,
     /// What the pods saw.
     pub evidence: EvidenceBank,
+    /// Steps of the canary when the spec was last read.
+    pub steps: u32,
     /// When the state was entered.
     pub since: Timestamp,
     /// Why it was entered, one of [`tinydancer_crds::conditions::reasons`].
@@ -197,5 +202,34 @@ pub(crate) fn push_bounded<T>(list: &mut Vec<T>, item: T, limit: usize) {
     list.push(item);
     if list.len() > limit {
         list.drain(..list.len() - limit);
+    }
+}
+
+/// Evidence and time are written to the record this often while a trial runs; status moves with it.
+pub(crate) const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
+
+impl StepClock {
+    /// A clock that begins now.
+    pub(crate) fn started(now: Timestamp) -> Self {
+        Self { counted_millis: 0, until: now }
+    }
+
+    /// What has counted up to now. A longer gap than two refreshes was an operator that did not run: it does not
+    /// count.
+    pub(crate) fn at(self, now: Timestamp, counts: bool) -> Duration {
+        let gap = Duration::try_from(now.duration_since(self.until)).unwrap_or_default();
+        let added = if counts { gap.min(2 * REFRESH_INTERVAL) } else { Duration::ZERO };
+        Duration::from_millis(self.counted_millis) + added
+    }
+
+    /// The clock moved on to now.
+    pub(crate) fn moved(self, now: Timestamp, counts: bool) -> Self {
+        let millis = self.at(now, counts).as_millis();
+        Self { counted_millis: u64::try_from(millis).unwrap_or(u64::MAX), until: now.max(self.until) }
+    }
+
+    /// Whether it is time to write evidence and time down.
+    pub(crate) fn is_due(self, now: Timestamp) -> bool {
+        Duration::try_from(now.duration_since(self.until)).is_ok_and(|gap| gap >= REFRESH_INTERVAL)
     }
 }

@@ -1,54 +1,50 @@
-//! The fleet's objects, one file a kind.
+//! The fleet's objects, one file a kind. What they are made from is the policy, the record's template inputs and the
+//! operator's namespace, and nothing else: another operator version makes the same pods.
 
-use tinydancer_crds::PolicyName;
+mod config_map;
+mod meta;
+mod network_policy;
+mod pod;
+mod pod_disruption_budget;
+mod secret;
+mod service;
+mod stateful_set;
 
-/// Key of the boot ConfigMap's `binaryData` that holds the stable model.
-pub const MODEL_FILE: &str = "model.safetensors";
-/// Key of the boot ConfigMap's `data` that holds the boot assignment.
-pub const ASSIGNMENT_FILE: &str = "assignment.json";
+use k8s_openapi::api::core::v1::ServiceAccount;
+use tinydancer_crds::ValidPolicy;
+use tinydancer_protocol::PolicyIdentity;
 
-/// The names of one fleet's objects.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Names<'policy>(&'policy str);
+pub(crate) use config_map::record_object;
+pub use config_map::{ASSIGNMENT_FILE, MODEL_FILE};
+pub use meta::{Names, selector, selector_labels};
+pub(crate) use secret::{credentials, tls};
 
-impl<'policy> Names<'policy> {
-    /// The names for the policy of this name.
-    pub fn new(policy: &'policy PolicyName) -> Self {
-        Self(policy.as_str())
-    }
+use crate::{observed::Settings, plan::Child, record::Record};
 
-    /// The names for a policy whose name was not checked.
-    pub fn of(policy: &'policy str) -> Self {
-        Self(policy)
-    }
+/// The objects of a fleet but its Secrets, in the order in which they are made: the pods come last, because they need
+/// the others.
+pub(crate) fn children(
+    identity: &PolicyIdentity,
+    valid: &ValidPolicy,
+    record: &Record,
+    settings: &Settings,
+) -> Vec<Child> {
+    vec![
+        Child::ServiceAccount(service_account(identity)),
+        Child::NetworkPolicy(network_policy::build(identity, settings)),
+        Child::Service(service::headless(identity)),
+        Child::Service(service::client(identity)),
+        config_map::boot(identity, record),
+        Child::PodDisruptionBudget(pod_disruption_budget::build(identity)),
+        Child::StatefulSet(Box::new(stateful_set::build(identity, valid, &record.template))),
+    ]
+}
 
-    /// ConfigMap with the rollout record.
-    pub fn record(&self) -> String {
-        format!("{}-rollout-record", self.0)
-    }
-
-    /// StatefulSet, ServiceAccount, PodDisruptionBudget, NetworkPolicy and boot ConfigMap.
-    pub fn router(&self) -> String {
-        format!("{}-router", self.0)
-    }
-
-    /// Headless Service.
-    pub fn headless(&self) -> String {
-        format!("{}-routers", self.0)
-    }
-
-    /// Client Service.
-    pub fn client(&self) -> String {
-        self.0.to_owned()
-    }
-
-    /// Secret with the fleet's certificate.
-    pub fn tls(&self) -> String {
-        format!("{}-router-tls", self.0)
-    }
-
-    /// Secret with the fleet's keys.
-    pub fn credentials(&self) -> String {
-        format!("{}-router-credentials", self.0)
+/// Routers ask the API server for nothing, so they get no token.
+fn service_account(identity: &PolicyIdentity) -> ServiceAccount {
+    ServiceAccount {
+        metadata: meta::owned(identity, Names::of(&identity.name).router()),
+        automount_service_account_token: Some(false),
+        ..ServiceAccount::default()
     }
 }

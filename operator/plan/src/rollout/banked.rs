@@ -1,10 +1,11 @@
 //! Evidence that outlives reports: the last word of every process that gathers it, and the sum of those that ended.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use tinydancer_crds::Digest;
 use tinydancer_guards::{EvidenceSnapshot, merge};
-use tinydancer_protocol::{EvidenceOwner, TrialEvidence};
+use tinydancer_protocol::{Report, TrialEvidence};
 use uuid::Uuid;
 
 use crate::{observed::ObservedPod, record::push_bounded};
@@ -22,7 +23,7 @@ pub struct EvidenceBank {
     pub banked: EvidenceSnapshot,
     /// Their uncertainty.
     pub banked_uncertainty: UncertaintySum,
-    /// What those that ended did at the current epoch.
+    /// What those that ended did at the newest epoch one of them knew.
     pub banked_step: StepCount,
     /// Incarnations that were banked: a late report of theirs counts for nothing.
     pub closed: Vec<Uuid>,
@@ -38,9 +39,7 @@ pub struct OpenEvidence {
     pub snapshot: EvidenceSnapshot,
     /// Its uncertainty.
     pub uncertainty: UncertaintySum,
-    /// Epoch that held there.
-    pub epoch: u64,
-    /// What it did at that epoch.
+    /// What it did at the epoch that held there.
     pub step: StepCount,
 }
 
@@ -52,16 +51,149 @@ pub struct UncertaintySum {
     pub candidate: f64,
     /// Of the stable model on the same requests.
     pub stable: f64,
-    /// Pairs with both.
+    /// Pairs with a candidate's value.
     pub pairs: u64,
+    /// Pairs with a stable model's value.
+    pub stable_pairs: u64,
 }
 
-/// What happened in a step.
+/// What happened at one epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StepCount {
+    /// The epoch.
+    pub epoch: u64,
     /// Requests the candidate decided.
     pub candidate_decisions: u64,
     /// Requests both scored.
     pub pairs: u64,
+}
+
+impl EvidenceBank {
+    /// Takes what the pods report. Evidence of exactly this owner (whatever the incarnation) replaces the last word of
+    /// its process; a process whose pod is gone, or whose pod runs another process, is banked, once. Returns whether any
+    /// was.
+    pub(crate) fn absorb(
+        &mut self,
+        policy_uid: &str,
+        attempt: u64,
+        configuration: Digest,
+        pods: &[ObservedPod],
+    ) -> bool {
+        for pod in pods {
+            let Some(report) = &pod.report else { continue };
+            let Some(evidence) = &report.evidence else { continue };
+            let owner = &evidence.owner;
+            let belongs = owner.policy_uid == policy_uid
+                && owner.attempt == attempt
+                && owner.configuration_digest == configuration
+                && owner.incarnation == report.incarnation;
+            if belongs && !self.closed.contains(&owner.incarnation) {
+                self.open.insert(owner.incarnation, OpenEvidence::of(&pod.uid, report, evidence));
+            }
+        }
+        let ended: Vec<Uuid> =
+            self.open.iter().filter(|(id, last)| has_ended(**id, last, pods)).map(|(id, _)| *id).collect();
+        for incarnation in &ended {
+            self.close(*incarnation);
+        }
+        !ended.is_empty()
+    }
+
+    fn close(&mut self, incarnation: Uuid) {
+        let Some(last) = self.open.remove(&incarnation) else { return };
+        self.banked = merge([&self.banked, &last.snapshot]);
+        self.banked_uncertainty = self.banked_uncertainty.plus(last.uncertainty);
+        match self.banked_step.epoch.cmp(&last.step.epoch) {
+            std::cmp::Ordering::Less => self.banked_step = last.step,
+            std::cmp::Ordering::Equal => self.banked_step = self.banked_step.plus(last.step),
+            std::cmp::Ordering::Greater => {}
+        }
+        push_bounded(&mut self.closed, incarnation, CLOSED_LIMIT);
+    }
+
+    /// Everything every process saw.
+    pub fn merged(&self) -> EvidenceSnapshot {
+        merge(self.open.values().map(|last| &last.snapshot).chain([&self.banked]))
+    }
+
+    /// What every process did at this epoch.
+    pub fn step(&self, epoch: u64) -> StepCount {
+        self.open
+            .values()
+            .map(|last| last.step)
+            .chain([self.banked_step])
+            .filter(|step| step.epoch == epoch)
+            .fold(StepCount { epoch, ..StepCount::default() }, StepCount::plus)
+    }
+
+    /// Mean uncertainty over the pairs of all processes.
+    pub fn uncertainty(&self) -> UncertaintySum {
+        self.open.values().map(|last| last.uncertainty).fold(self.banked_uncertainty, UncertaintySum::plus)
+    }
+}
+
+/// Whether the process will not report any more: its pod is gone or runs another one. A pod that is merely silent
+/// may come back.
+fn has_ended(incarnation: Uuid, last: &OpenEvidence, pods: &[ObservedPod]) -> bool {
+    match pods.iter().find(|pod| pod.uid == last.pod_uid) {
+        None => true,
+        Some(pod) => pod.report.as_ref().is_some_and(|report| report.incarnation != incarnation),
+    }
+}
+
+impl OpenEvidence {
+    fn of(pod_uid: &str, report: &Report, evidence: &TrialEvidence) -> Self {
+        let pairs = evidence.snapshot.pairs;
+        let uncertainty = match (evidence.candidate_uncertainty, evidence.stable_uncertainty) {
+            (None, _) => UncertaintySum::default(),
+            (Some(candidate), stable) => UncertaintySum {
+                candidate: candidate * pairs as f64,
+                stable: stable.unwrap_or_default() * pairs as f64,
+                pairs,
+                stable_pairs: if stable.is_some() { pairs } else { 0 },
+            },
+        };
+        Self {
+            pod_uid: pod_uid.to_owned(),
+            snapshot: evidence.snapshot.clone(),
+            uncertainty,
+            step: StepCount {
+                epoch: report.epoch,
+                candidate_decisions: report.step.candidate_decisions,
+                pairs: report.step.pairs,
+            },
+        }
+    }
+}
+
+impl UncertaintySum {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            candidate: self.candidate + other.candidate,
+            stable: self.stable + other.stable,
+            pairs: self.pairs.saturating_add(other.pairs),
+            stable_pairs: self.stable_pairs.saturating_add(other.stable_pairs),
+        }
+    }
+
+    /// The candidate's mean.
+    pub fn candidate_mean(&self) -> Option<f64> {
+        (self.pairs > 0).then(|| self.candidate / self.pairs as f64)
+    }
+
+    /// The stable model's mean on the same requests.
+    pub fn stable_mean(&self) -> Option<f64> {
+        (self.stable_pairs > 0).then(|| self.stable / self.stable_pairs as f64)
+    }
+}
+
+impl StepCount {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            epoch: self.epoch,
+            candidate_decisions: self.candidate_decisions.saturating_add(other.candidate_decisions),
+            pairs: self.pairs.saturating_add(other.pairs),
+        }
+    }
 }

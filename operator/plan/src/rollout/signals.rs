@@ -1,0 +1,148 @@
+//! From numbers to [`Signals`].
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tinydancer_crds::{ValidPolicy, valid::GuardMargins};
+use tinydancer_guards::{GuardSettings, Judgement, TripCause, Verdict, judge};
+use tinydancer_protocol::ModelState;
+
+use super::{
+    state::{Halt, PauseReason, Rollout},
+    step::{Signals, Wish},
+};
+use crate::{
+    fleet::{FleetView, model_state},
+    observed::Observed,
+    record::{Record, TrialRecord},
+};
+
+/// The signals, and what the explanation of a transition is made from.
+pub(crate) struct Judged {
+    pub(crate) signals: Signals,
+    /// What the guards say; `None` without evidence.
+    pub(crate) judgement: Option<Judgement>,
+    /// The pod that tripped the candidate, and why.
+    pub(crate) trip: Option<(String, TripCause)>,
+    /// The pod that refuses the candidate, and why.
+    pub(crate) refusal: Option<(String, String)>,
+}
+
+/// Judges the recorded trial, with the newest evidence absorbed, against the spec and the fleet.
+pub(crate) fn judged(
+    record: &Record,
+    valid: Option<&ValidPolicy>,
+    wish: Wish,
+    observed: &Observed,
+    now: Timestamp,
+) -> Judged {
+    let fleet = FleetView::new(&observed.pods, &record.assignment, &observed.settings);
+    let trial = record.trial.as_ref();
+    let judgement = trial.and_then(judgement);
+    let trip = trial.and_then(|trial| trip(trial, observed));
+    let refusal = trial.and_then(|trial| refusal(trial, fleet, observed));
+    let commands = valid.map(|valid| &valid.commands);
+    let named = |attempt: Option<u64>| trial.is_some_and(|trial| attempt == Some(trial.attempt));
+    let signals = Signals {
+        wish,
+        abort: named(commands.and_then(|commands| commands.abort)),
+        promote: named(commands.and_then(|commands| commands.promote)),
+        retry: commands
+            .and_then(|commands| commands.retry.as_deref())
+            .is_some_and(|token| record.is_fresh(token)),
+        held: valid.is_some_and(|valid| valid.paused),
+        configuration_changed: valid
+            .is_some_and(|valid| valid.configuration != record.assignment.configuration),
+        tripped: trip.is_some(),
+        refused: refusal.is_some(),
+        verdict: judgement.as_ref().map_or(Verdict::Inconclusive, |judgement| judgement.verdict),
+        acknowledged: trial.is_some_and(|trial| {
+            fleet.all_counted(|report| model_state(report, trial.model.digest) == Some(&ModelState::Verified))
+        }),
+        promoted: trial
+            .is_some_and(|trial| fleet.all_counted(|report| report.stable == Some(trial.model.digest))),
+        released: fleet.released(),
+        minimums_met: valid.is_some_and(|valid| minimums_met(record, valid, fleet)),
+        overdue: valid
+            .filter(|valid| is_overdue(record, valid, observed, now))
+            .map(|valid| valid.rollout.on_deadline),
+        blind: fleet.is_silent(observed.settings.blind_limit),
+        weights: valid
+            .map(|valid| valid.rollout.steps.iter().map(|step| step.weight_percent).collect())
+            .unwrap_or_default(),
+    };
+    Judged { signals, judgement, trip, refusal }
+}
+
+/// What the guards say about everything the trial's pods saw; `None` as long as they saw nothing.
+pub(crate) fn judgement(trial: &TrialRecord) -> Option<Judgement> {
+    let merged = trial.evidence.merged();
+    (merged.pairs > 0).then(|| judge(&merged, &guard_settings(&trial.margins), &trial.guards))
+}
+
+const fn guard_settings(margins: &GuardMargins) -> GuardSettings {
+    GuardSettings {
+        uncertainty_margin_permille: margins.uncertainty.get(),
+        escalation_margin_permille: margins.escalation.get(),
+        error_rate_permille: margins.error_rate.get(),
+        alpha_permille: margins.alpha.get(),
+    }
+}
+
+fn trip(trial: &TrialRecord, observed: &Observed) -> Option<(String, TripCause)> {
+    observed.pods.iter().find_map(|pod| {
+        let trips = &pod.report.as_ref()?.trips;
+        let trip =
+            trips.iter().find(|trip| trip.digest == trial.model.digest && trip.attempt == trial.attempt)?;
+        Some((pod.name.clone(), trip.cause))
+    })
+}
+
+fn refusal(trial: &TrialRecord, fleet: FleetView<'_>, observed: &Observed) -> Option<(String, String)> {
+    observed.pods.iter().filter(|pod| fleet.acknowledges(pod)).find_map(|pod| {
+        match model_state(pod.report.as_ref()?, trial.model.digest)? {
+            ModelState::Refused(why) => Some((pod.name.clone(), why.clone())),
+            ModelState::Missing | ModelState::Verified => None,
+        }
+    })
+}
+
+fn minimums_met(record: &Record, valid: &ValidPolicy, fleet: FleetView<'_>) -> bool {
+    let Some(trial) = &record.trial else { return false };
+    let seen = trial.evidence.step(record.assignment.epoch);
+    let steps = &valid.rollout.steps;
+    let step_of =
+        |index: u32| usize::try_from(index).ok().and_then(|index| steps.get(index)).or(steps.last());
+    let samples_of = |at: Halt| match at {
+        Halt::Shadow => Some(valid.rollout.shadow.min_samples),
+        Halt::Canary(canary) => step_of(canary.step).map(|step| step.min_samples),
+    };
+    match record.rollout {
+        Rollout::Shadow => {
+            seen.pairs >= valid.rollout.shadow.min_samples
+                && fleet.elapsed() >= Duration::from_secs(valid.rollout.shadow.min_seconds)
+        }
+        Rollout::Canary(canary) => step_of(canary.step).is_some_and(|step| {
+            seen.candidate_decisions >= step.min_samples
+                && fleet.elapsed() >= Duration::from_secs(step.min_seconds)
+        }),
+        // The candidate decides nothing while it waits: what counts is that there is traffic to be judged by.
+        Rollout::Paused { reason: PauseReason::InsufficientData, at } => {
+            samples_of(at).is_some_and(|samples| seen.pairs >= samples)
+        }
+        _ => false,
+    }
+}
+
+fn is_overdue(record: &Record, valid: &ValidPolicy, observed: &Observed, now: Timestamp) -> bool {
+    let Some(trial) = &record.trial else { return false };
+    let counted = trial.clock.at(now, counts(record, observed));
+    counted > Duration::from_secs(valid.rollout.step_deadline_seconds)
+}
+
+/// Whether time counts towards the step's deadline: neither paused nor blind.
+pub(crate) fn counts(record: &Record, observed: &Observed) -> bool {
+    let fleet = FleetView::new(&observed.pods, &record.assignment, &observed.settings);
+    matches!(record.rollout, Rollout::Shadow | Rollout::Canary(_))
+        && !fleet.is_silent(observed.settings.blind_limit)
+}
