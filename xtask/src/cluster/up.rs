@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -94,7 +94,8 @@ fn start(layout: &Layout, kube: &Path, pause: &Path, listener: TcpListener) -> R
 /// The program that carries connections from the host into the namespace: this
 /// one, run again.
 fn forwarder(layout: &Layout, listener: TcpListener) -> Result<Launch> {
-    let this: PathBuf = std::env::current_exe().context("failed to find this program's own file")?;
+    // Not current_exe: a build that goes on beside may replace that file.
+    let this = format!("/proc/{}/exe", std::process::id());
     let command = vec![this.into(), "cluster".into(), "forward".into(), layout.network_namespace().into()];
     Ok(Launch { name: "forwarder", place: Place::Host, command, input: Some(listener.into()) })
 }
