@@ -73,7 +73,7 @@ pub struct Serve {
     /// How logs are written [default: human, in a pod json].
     #[arg(long, value_enum)]
     pub log_format: Option<LogFormat>,
-    /// What is logged, such as 'debug' or 'tinydancer_server=debug'.
+    /// What is logged, such as `debug` or `tinydancer_server=debug`.
     #[arg(long, value_name = "FILTER", default_value = "info", env = "TINY_DANCER_LOG")]
     pub log: String,
 }

@@ -14,7 +14,9 @@ pub(crate) fn open(path: &Path, max_bytes: u64, retention_days: u32) -> Result<A
     match opened {
         Opened::Fresh => tracing::info!(path = %path.display(), "a new history begins"),
         Opened::Existing => {}
-        opened => tracing::error!(path = %path.display(), ?opened, "the old history could not be used"),
+        Opened::SetAside { path: aside, cause } => {
+            tracing::error!(path = %path.display(), aside = %aside.display(), ?cause, "the old history could not be used")
+        }
     }
     Ok(Arc::new(history))
 }

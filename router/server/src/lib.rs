@@ -11,6 +11,7 @@ pub mod data;
 mod history;
 pub mod logging;
 pub mod metrics;
+pub mod pod;
 pub mod runtime;
 pub mod serve;
 pub mod standalone;

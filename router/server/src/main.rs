@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use tinydancer_server::{
     arguments::{Arguments, Command, Serve},
-    logging, serve, standalone,
+    logging, pod, serve, standalone,
 };
 
 #[global_allocator]
@@ -29,7 +29,7 @@ fn run(arguments: &Serve) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let router = match &arguments.policy {
         Some(policy) => standalone::prepare(arguments, policy)?,
-        None => anyhow::bail!("pod"),
+        None => pod::prepare(arguments)?,
     };
     runtime.block_on(serve::serve(router, arguments))?;
     Ok(())

@@ -93,7 +93,7 @@ pub fn prepare(arguments: &Serve, policy_file: &Path) -> Result<Router, Standalo
     let key = read_or_make_key(&folder.join(KEY_FILE))?;
     let runtime = runtime(arguments.model.as_deref(), &policy, &history, key)?;
     tracing::info!(policy = %policy.name, data = %folder.display(), "runs alone");
-    Ok(Router { runtime, history, policy: policy.name.to_string() })
+    Ok(Router { runtime, history, policy: policy.name.to_string(), fleet: None })
 }
 
 fn runtime(

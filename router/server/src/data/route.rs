@@ -139,7 +139,7 @@ fn decide(
     let decision =
         plane.runtime.decide(&DecisionInput { text: request.text(), tags: &request.tags, sticky_key });
     plane.metrics.decision(&decision);
-    answer(plane, &upstreams, decision)
+    answer(plane, &upstreams, &decision)
 }
 
 /// The candidates that the request may be sent to, cheapest first.
@@ -157,7 +157,7 @@ fn allowed(plane: &DataPlane, names: Option<&[String]>) -> Result<Vec<Arc<Upstre
 fn answer(
     plane: &DataPlane,
     upstreams: &[Arc<Upstream>],
-    decision: RoutingDecision,
+    decision: &RoutingDecision,
 ) -> Result<RouteAnswer, ApiError> {
     let standings: Vec<_> = upstreams.iter().map(|upstream| plane.upstreams.standing(upstream)).collect();
     let order = chain(&standings, decision.tier, decision.fallback);

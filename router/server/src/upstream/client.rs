@@ -140,7 +140,7 @@ impl Client {
     }
 
     async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Reply, Failure> {
-        let mut response = request.send().await.map_err(|error| kind(&error, Failure::Connection))?;
+        let mut response = send(request).await.map_err(|error| kind(&error, Failure::Connection))?;
         let (status, headers) = (response.status(), response.headers().clone());
         if is_failure(status) {
             return Err(Failure::Status { status, retry_after: retry_after(&headers) });
@@ -165,6 +165,18 @@ impl Client {
             body.extend_from_slice(&chunk);
         }
         Ok(body.freeze())
+    }
+}
+
+/// Sends a request; once again where the connection ended before an answer began. That is how a kept connection looks which
+/// the upstream closed at the same moment, and says nothing about the upstream.
+async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<reqwest::Response> {
+    let again = request.try_clone();
+    match (request.send().await, again) {
+        (Err(error), Some(again)) if error.is_request() && !error.is_connect() && !error.is_timeout() => {
+            again.send().await
+        }
+        (result, _) => result,
     }
 }
 

@@ -15,8 +15,8 @@ pub(super) struct Events {
     too_long: bool,
     usage: Option<Usage>,
     finished: bool,
-    /// The last bytes were the end of an event.
-    between_events: bool,
+    /// No event is half-way.
+    whole: bool,
 }
 
 #[derive(Deserialize)]
@@ -55,15 +55,15 @@ impl Events {
     }
 
     /// Whether the stream stands between two events, so that another one may be added.
-    pub(super) fn between_events(&self) -> bool {
-        self.between_events
+    pub(super) fn between(&self) -> bool {
+        self.whole
     }
 
     fn add(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
-        self.between_events = false;
+        self.whole = false;
         if self.too_long || self.line.len() + bytes.len() > LONGEST_LINE {
             self.too_long = true;
             self.line.clear();
@@ -76,7 +76,7 @@ impl Events {
         let line = std::mem::take(&mut self.line);
         let text = line.strip_suffix(b"\r").unwrap_or(&line);
         let too_long = std::mem::take(&mut self.too_long);
-        self.between_events = text.is_empty() && !too_long;
+        self.whole = text.is_empty() && !too_long;
         if let Some(data) = text.strip_prefix(b"data:") {
             self.data(data.trim_ascii());
         }
@@ -111,7 +111,7 @@ mod tests {
         for part in parts {
             events.push(part);
         }
-        (events.usage(), events.finished(), events.between_events())
+        (events.usage(), events.finished(), events.between())
     }
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_breaks_off_inside_an_event_is_neither_finished_nor_between_events() {
+    fn a_stream_that_breaks_off_inside_an_event_is_neither_finished_nor_whole() {
         assert_eq!(followed(&[b"data: {\"choices\":[]}\n\ndata: {\"cho"]), (None, false, false));
         assert_eq!(followed(&[b"data: {\"choices\":[]}\n"]), (None, false, false));
     }

@@ -53,7 +53,7 @@ impl Relay {
             return None;
         }
         account.settle(End::Broken, self.events.usage());
-        let separator = if self.events.between_events() { "" } else { "\n\n" };
+        let separator = if self.events.between() { "" } else { "\n\n" };
         Some((Ok(Bytes::from(format!("{separator}{BROKE_OFF}"))), self))
     }
 }
