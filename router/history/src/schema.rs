@@ -32,3 +32,27 @@ fn definition(connection: &Connection) -> rusqlite::Result<Vec<(String, String, 
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_lead_from_nothing_to_our_schema() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        assert!(!is_ours(&connection).unwrap());
+        migrate(&mut connection).unwrap();
+        assert!(is_ours(&connection).unwrap());
+        let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(number("PRAGMA application_id"), APPLICATION_ID);
+        assert_eq!(number("PRAGMA user_version"), i64::from(VERSION));
+    }
+
+    #[test]
+    fn migrating_twice_changes_nothing() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        migrate(&mut connection).unwrap();
+        assert!(is_ours(&connection).unwrap());
+    }
+}
