@@ -1,0 +1,26 @@
+//! Tests against what is written down for users.
+
+use tinydancer_crds::conditions::{reasons, types};
+
+const CONDITIONS: &str = include_str!("../../../docs/reference/conditions.md");
+
+/// The first cell of every table row that has it in backquotes.
+fn documented() -> Vec<&'static str> {
+    let word = |line: &'static str| line.strip_prefix("| `")?.split_once('`').map(|(word, _)| word);
+    CONDITIONS.lines().filter_map(word).collect()
+}
+
+#[test]
+fn every_condition_type_and_reason_has_a_row_in_the_reference() {
+    let documented = documented();
+    let missing: Vec<_> =
+        types::ALL.iter().chain(reasons::ALL).filter(|word| !documented.contains(word)).collect();
+    assert!(missing.is_empty(), "docs/reference/conditions.md lacks {missing:?}");
+}
+
+#[test]
+fn the_reference_names_nothing_that_does_not_exist() {
+    let known = |word: &&str| types::ALL.contains(word) || reasons::ALL.contains(word);
+    let unknown: Vec<_> = documented().into_iter().filter(|word| !known(word)).collect();
+    assert!(unknown.is_empty(), "docs/reference/conditions.md has {unknown:?}, which crds does not");
+}
