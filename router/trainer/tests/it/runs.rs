@@ -52,7 +52,7 @@ fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads_and_another_seed_
 
 #[test]
 fn what_can_be_learned_is_learned_and_the_artifact_says_the_same_in_sample() {
-    let rows = rows(900, 2);
+    let rows = rows(800, 2);
     let report = out_of_fold(&rows, recipe(false, 2), &Progress::silent()).unwrap();
     assert_eq!(report.method, "out-of-fold");
     assert!(report.routers[0].apgr.low > 0.62, "{:?}", report.routers[0]);
@@ -66,7 +66,7 @@ fn what_can_be_learned_is_learned_and_the_artifact_says_the_same_in_sample() {
 /// Labels dealt out anew say nothing about prompts and tags: whatever is found above chance has leaked.
 #[test]
 fn shuffled_labels_leave_nothing_to_find() {
-    let mut rows = rows(1000, 3);
+    let mut rows = rows(800, 3);
     let mut outcomes: Vec<(f64, f64)> = rows.iter().map(|row| (row.lightweight, row.powerful)).collect();
     Random::stream(6, 6).shuffle(&mut outcomes);
     for (row, (lightweight, powerful)) in rows.iter_mut().zip(outcomes) {
@@ -79,7 +79,7 @@ fn shuffled_labels_leave_nothing_to_find() {
 
 #[test]
 fn promises_are_kept_out_of_fold() {
-    let report = out_of_fold(&rows(1000, 7), recipe(true, 2), &Progress::silent()).unwrap();
+    let report = out_of_fold(&rows(600, 7), recipe(true, 2), &Progress::silent()).unwrap();
     for promise in report.promises {
         assert!(promise.regret.low <= f64::from(promise.permille) / 1000.0, "{promise:?}");
     }
