@@ -152,7 +152,9 @@ mod tests {
 
     #[test]
     fn a_digest_of_another_algorithm_or_length_is_refused() {
-        for text in ["", "sha256:", "sha512:00", "sha256:zz", &format!("sha256:{}", "A".repeat(64)), &"a".repeat(64)] {
+        for text in
+            ["", "sha256:", "sha512:00", "sha256:zz", &format!("sha256:{}", "A".repeat(64)), &"a".repeat(64)]
+        {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
     }

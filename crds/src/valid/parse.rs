@@ -27,7 +27,8 @@ pub fn validate(policy: &RoutingPolicy) -> Result<ValidPolicy, Vec<Problem>> {
     let spec = &policy.spec;
     let name = problems.keep(
         "metadata.name",
-        PolicyName::try_from(policy.metadata.name.clone().unwrap_or_default()).map_err(|error| error.to_string()),
+        PolicyName::try_from(policy.metadata.name.clone().unwrap_or_default())
+            .map_err(|error| error.to_string()),
     );
     let model = problems.keep("spec.model.name", model_name(&spec.model.name));
     let stable = match &spec.stable {
@@ -49,7 +50,10 @@ pub fn validate(policy: &RoutingPolicy) -> Result<ValidPolicy, Vec<Problem>> {
                 name,
                 model,
                 stable,
-                trust: Trust { keys: spec.trust.keys.clone(), require_signature: spec.trust.require_signature },
+                trust: Trust {
+                    keys: spec.trust.keys.clone(),
+                    require_signature: spec.trust.require_signature,
+                },
                 configuration,
                 rollout,
                 fleet,
@@ -108,7 +112,11 @@ fn configuration(spec: &RoutingPolicySpec, problems: &mut Problems) -> Option<Co
         problems.add("spec.breaker.maxOpenSeconds", "must not be less than `openSeconds`");
     }
     let breaker = BreakerSettings {
-        consecutive_failures: problems.number(&path("consecutiveFailures"), breaker.consecutive_failures, 1)?,
+        consecutive_failures: problems.number(
+            &path("consecutiveFailures"),
+            breaker.consecutive_failures,
+            1,
+        )?,
         failure_rate: problems.permille(&path("failureRatePermille"), breaker.failure_rate_permille)?,
         minimum_requests: problems.number(&path("minimumRequests"), breaker.minimum_requests, 1)?,
         open_seconds: problems.number(&path("openSeconds"), breaker.open_seconds, 1)?,
@@ -118,8 +126,10 @@ fn configuration(spec: &RoutingPolicySpec, problems: &mut Problems) -> Option<Co
     let guards = &spec.rollout.guards;
     let path = |field: &str| format!("spec.rollout.guards.{field}");
     let guards = GuardMargins {
-        uncertainty: problems.permille(&path("uncertaintyMarginPermille"), guards.uncertainty_margin_permille)?,
-        escalation: problems.permille(&path("escalationMarginPermille"), guards.escalation_margin_permille)?,
+        uncertainty: problems
+            .permille(&path("uncertaintyMarginPermille"), guards.uncertainty_margin_permille)?,
+        escalation: problems
+            .permille(&path("escalationMarginPermille"), guards.escalation_margin_permille)?,
         error_rate: problems.permille(&path("errorRatePermille"), guards.error_rate_permille)?,
         alpha: problems.permille(&path("alphaPermille"), guards.alpha_permille)?,
     };
@@ -137,9 +147,10 @@ fn candidates(specs: &[CandidateSpec], problems: &mut Problems) -> Option<Vec<Ca
             problems.add(&path("name"), format!("must be unique, '{}' is there twice", spec.name));
         }
         let endpoint = problems.keep(&path("endpoint"), endpoint(&spec.endpoint));
-        let input = problems.keep(&path("cost.inputPerMillionTokens"), dollars(&spec.cost.input_per_million_tokens));
-        let output =
-            problems.keep(&path("cost.outputPerMillionTokens"), dollars(&spec.cost.output_per_million_tokens));
+        let input =
+            problems.keep(&path("cost.inputPerMillionTokens"), dollars(&spec.cost.input_per_million_tokens));
+        let output = problems
+            .keep(&path("cost.outputPerMillionTokens"), dollars(&spec.cost.output_per_million_tokens));
         if let (Some(endpoint), Some(input), Some(output)) = (endpoint, input, output) {
             candidates.push(Candidate {
                 name: spec.name.clone(),
@@ -166,7 +177,11 @@ fn endpoint(text: &str) -> Result<String, String> {
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
         return Err("must be an http or https URL with a host".to_owned());
     }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+    if !url.username().is_empty()
+        || url.password().is_some()
+        || url.query().is_some()
+        || url.fragment().is_some()
+    {
         return Err("must not carry credentials, a query or a fragment: use `apiKeyRef` for a key".to_owned());
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
@@ -193,7 +208,8 @@ fn decision(spec: &DecisionSpec, problems: &mut Problems) -> Option<DecisionRule
             .map(|permille| DecisionRule::Risk { permille }),
         (None, Some(thresholds)) => {
             let path = |field: &str| format!("spec.decision.thresholds.{field}");
-            let confidence = problems.permille(&path("confidencePermille"), thresholds.confidence_permille)?;
+            let confidence =
+                problems.permille(&path("confidencePermille"), thresholds.confidence_permille)?;
             let fallback = problems.permille(&path("fallbackPermille"), thresholds.fallback_permille)?;
             if fallback > confidence {
                 problems.add(&path("fallbackPermille"), "must not be more than `confidencePermille`");
@@ -304,7 +320,8 @@ mod tests {
     #[test]
     fn what_a_step_leaves_out_is_as_in_the_step_before() {
         let valid = policy(|_| ()).unwrap();
-        let steps: Vec<_> = valid.rollout.steps.iter().map(|s| (s.weight_percent, s.min_samples, s.min_seconds)).collect();
+        let steps: Vec<_> =
+            valid.rollout.steps.iter().map(|s| (s.weight_percent, s.min_samples, s.min_seconds)).collect();
         assert_eq!(steps, [(5, 300, 30), (25, 300, 30), (50, 300, 10)]);
     }
 
@@ -320,7 +337,8 @@ mod tests {
 
     #[test]
     fn a_tier_without_a_candidate_has_its_own_reason() {
-        let problems = policy(|policy| policy.spec.candidates.retain(|c| c.tier == Tier::Powerful)).unwrap_err();
+        let problems =
+            policy(|policy| policy.spec.candidates.retain(|c| c.tier == Tier::Powerful)).unwrap_err();
         assert_eq!(problems[0].reason, reasons::NO_CANDIDATE_OF_TIER);
         assert_eq!(problems[0].field, "spec.candidates");
     }

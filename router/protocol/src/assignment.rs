@@ -84,7 +84,9 @@ pub enum TrialStage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AcceptError {
     /// The sender speaks another protocol.
-    #[error("`protocolVersion` must be {PROTOCOL_VERSION}, not {0}: operator and routers must be of one release line")]
+    #[error(
+        "`protocolVersion` must be {PROTOCOL_VERSION}, not {0}: operator and routers must be of one release line"
+    )]
     ProtocolVersion(u32),
     /// The assignment is older than the one that holds.
     #[error("`epoch` must not be less than {held}, not {offered}: a newer assignment holds")]
@@ -122,7 +124,9 @@ pub fn accept(held: Option<&Assignment>, offered: &Assignment) -> Result<(), Acc
         Some(held) if offered.epoch < held.epoch => {
             Err(AcceptError::Stale { held: held.epoch, offered: offered.epoch })
         }
-        Some(held) if offered.epoch == held.epoch && held != offered => Err(AcceptError::Conflict(held.epoch)),
+        Some(held) if offered.epoch == held.epoch && held != offered => {
+            Err(AcceptError::Conflict(held.epoch))
+        }
         _ => Ok(()),
     }
 }
@@ -133,7 +137,8 @@ mod tests {
 
     fn assignment(epoch: u64) -> Assignment {
         let policy: tinydancer_crds::RoutingPolicy =
-            tinydancer_crds::yaml::from_str(include_str!("../../../crds/tests/fixtures/policy.yaml")).unwrap();
+            tinydancer_crds::yaml::from_str(include_str!("../../../crds/tests/fixtures/policy.yaml"))
+                .unwrap();
         Assignment {
             protocol_version: PROTOCOL_VERSION,
             policy: PolicyIdentity { namespace: "a".into(), name: "support".into(), uid: "u1".into() },

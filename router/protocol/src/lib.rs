@@ -6,8 +6,8 @@ mod report;
 
 pub use assignment::{AcceptError, AssignedModel, Assignment, PolicyIdentity, Trial, TrialStage, accept};
 pub use report::{
-    EvidenceOwner, LoadedModel, ModelState, Refusal, RefusalReason, Report, StepProgress, TrialEvidence, Trip,
-    UpstreamReport,
+    EvidenceOwner, LoadedModel, ModelState, Refusal, RefusalReason, Report, StepProgress, TrialEvidence,
+    Trip, UpstreamReport,
 };
 
 /// Version of the messages; a peer that speaks another one is refused.
