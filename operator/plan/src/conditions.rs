@@ -70,16 +70,12 @@ fn ready(findings: &Findings<'_>) -> Wish {
         };
         return wish(types::READY, Some(false), reason, message);
     }
-    match &record.stable {
-        Some(stable) => {
-            let message = format!("{} {} serves", stable.model.name, stable.model.version);
-            wish(types::READY, Some(true), reasons::SETTLED, message)
-        }
-        None => {
-            let message = "no model serves yet; everything goes to the Powerful tier".to_owned();
-            wish(types::READY, Some(true), reasons::POWERFUL_ONLY, message)
-        }
-    }
+    let Some(stable) = &record.stable else {
+        let message = "no model serves yet; everything goes to the Powerful tier".to_owned();
+        return wish(types::READY, Some(true), reasons::POWERFUL_ONLY, message);
+    };
+    let message = format!("{} {} serves", stable.model.name, stable.model.version);
+    wish(types::READY, Some(true), reasons::SETTLED, message)
 }
 
 /// Reconciling and Stalled are never both true: kstatus takes the first it finds.
@@ -119,13 +115,13 @@ fn model_resolved(findings: &Findings<'_>) -> Wish {
         }
         Some(Target::Unusable(problem)) => wish(type_, Some(false), problem.reason, problem.to_string()),
         Some(Target::Pending(problem)) => wish(type_, None, problem.reason, problem.to_string()),
-        Some(Target::Model { model, .. }) => match &findings.deleted {
-            Some(problem) => wish(type_, Some(false), problem.reason, problem.to_string()),
-            None => {
-                let message = format!("{} {} is verified and acceptable", model.name, model.version);
-                wish(type_, Some(true), reasons::ARTIFACT_VERIFIED, message)
+        Some(Target::Model { model, .. }) => {
+            if let Some(problem) = &findings.deleted {
+                return wish(type_, Some(false), problem.reason, problem.to_string());
             }
-        },
+            let message = format!("{} {} is verified and acceptable", model.name, model.version);
+            wish(type_, Some(true), reasons::ARTIFACT_VERIFIED, message)
+        }
     }
 }
 

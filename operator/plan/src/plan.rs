@@ -94,7 +94,7 @@ pub enum Child {
         model: Option<Digest>,
     },
     /// The headless or the client Service.
-    Service(Service),
+    Service(Box<Service>),
     /// The pods.
     StatefulSet(Box<StatefulSet>),
     /// How many may be missing.

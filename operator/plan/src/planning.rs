@@ -84,12 +84,12 @@ fn planned(
     adopt(&mut record, &policy.identity);
     let target = valid.map(|valid| resolve::target(valid, &record, &observed.models));
     let is_due = absorb(&mut record, observed, now);
-    let event = transition(&mut record, valid, target.as_ref(), observed, now);
+    let events = transition(&mut record, valid, target.as_ref(), observed, now);
     if let Some(valid) = valid {
         configure(&mut record, &recorded, valid, observed);
     }
     assignment::renew(&mut record, observed);
-    if !is_due && event.is_none() && is_only_evidence(&record, &recorded) {
+    if !is_due && events.is_none() && is_only_evidence(&record, &recorded) {
         record = recorded;
     }
     let mut problems = problems.to_vec();
@@ -99,9 +99,12 @@ fn planned(
     let mut actions =
         valid.map(|valid| children::actions(&policy.identity, valid, &record, observed)).unwrap_or_default();
     actions.extend(assignment::due(&record, observed));
-    let wake = assignment::wake(&record, observed);
+    let wake = match &outcome.target {
+        Some(Target::Pending(_)) => observed.settings.poll_interval,
+        _ => assignment::wake(&record, observed),
+    };
     let commit = commit(policy, observed, valid, record);
-    Plan { commit, status, events: event.into_iter().flatten().collect(), actions, wake }
+    Plan { commit, status, events: events.unwrap_or_default(), actions, wake }
 }
 
 /// The record of a fleet that is seen for the first time.
@@ -170,14 +173,14 @@ fn absorb(record: &mut Record, observed: &Observed, now: Timestamp) -> bool {
     has_banked || (is_due && has_changed)
 }
 
-/// Lets the rollout go on by at most one transition. `Some` where it did, with the event it makes.
+/// Lets the rollout go on by at most one transition. `Some` where it did, with the events it makes.
 fn transition(
     record: &mut Record,
     valid: Option<&ValidPolicy>,
     target: Option<&Target>,
     observed: &Observed,
     now: Timestamp,
-) -> Option<Option<Event>> {
+) -> Option<Vec<Event>> {
     let wish = target.map_or(crate::rollout::Wish::Unknown, |target| resolve::wish(target, record));
     let judged = judged(record, valid, wish, observed, now);
     let from = record.rollout;
@@ -193,7 +196,7 @@ fn transition(
     let message = explain::message(transition, &judged, record, target.map(|model| model.name.as_str()));
     let token = valid.and_then(|valid| valid.commands.retry.as_deref());
     advance(record, transition, &Circumstances { target, token, message: message.clone(), now });
-    Some(explain::event(transition, from, about.unwrap_or_default(), message))
+    Some(explain::event(transition, from, about.unwrap_or_default(), message).into_iter().collect())
 }
 
 /// Takes over what the spec says and pods or objects are made from.

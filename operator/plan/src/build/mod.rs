@@ -32,8 +32,8 @@ pub(crate) fn children(
     vec![
         Child::ServiceAccount(service_account(identity)),
         Child::NetworkPolicy(network_policy::build(identity, settings)),
-        Child::Service(service::headless(identity)),
-        Child::Service(service::client(identity)),
+        Child::Service(Box::new(service::headless(identity))),
+        Child::Service(Box::new(service::client(identity))),
         config_map::boot(identity, record),
         Child::PodDisruptionBudget(pod_disruption_budget::build(identity)),
         Child::StatefulSet(Box::new(stateful_set::build(identity, valid, &record.template))),

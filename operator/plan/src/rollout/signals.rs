@@ -77,10 +77,10 @@ pub(crate) fn judged(
 /// What the guards say about everything the trial's pods saw; `None` as long as they saw nothing.
 pub(crate) fn judgement(trial: &TrialRecord) -> Option<Judgement> {
     let merged = trial.evidence.merged();
-    (merged.pairs > 0).then(|| judge(&merged, &guard_settings(&trial.margins), &trial.guards))
+    (merged.pairs > 0).then(|| judge(&merged, &guard_settings(trial.margins), &trial.guards))
 }
 
-const fn guard_settings(margins: &GuardMargins) -> GuardSettings {
+const fn guard_settings(margins: GuardMargins) -> GuardSettings {
     GuardSettings {
         uncertainty_margin_permille: margins.uncertainty.get(),
         escalation_margin_permille: margins.escalation.get(),

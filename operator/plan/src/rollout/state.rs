@@ -158,10 +158,10 @@ impl Rollout {
     pub const fn exposure(self) -> Option<(TrialStage, BasisPoints)> {
         match self {
             Self::Staging { .. } => Some((TrialStage::Staging, BasisPoints::ZERO)),
-            Self::Shadow => Some((TrialStage::Shadow, BasisPoints::ZERO)),
-            Self::Canary(step) => Some((TrialStage::Canary, BasisPoints::from_percent(step.weight))),
-            Self::Paused { reason: PauseReason::Policy, at } => at.resumed_exposure(),
-            Self::Paused { .. } => Some((TrialStage::Shadow, BasisPoints::ZERO)),
+            Self::Canary(step) | Self::Paused { reason: PauseReason::Policy, at: Halt::Canary(step) } => {
+                Some((TrialStage::Canary, BasisPoints::from_percent(step.weight)))
+            }
+            Self::Shadow | Self::Paused { .. } => Some((TrialStage::Shadow, BasisPoints::ZERO)),
             Self::Stable
             | Self::Promoting
             | Self::RollingBack { .. }
@@ -178,15 +178,6 @@ impl Rollout {
             }
             Self::Promoting => 100,
             _ => 0,
-        }
-    }
-}
-
-impl Halt {
-    const fn resumed_exposure(self) -> Option<(TrialStage, BasisPoints)> {
-        match self {
-            Self::Shadow => Some((TrialStage::Shadow, BasisPoints::ZERO)),
-            Self::Canary(step) => Some((TrialStage::Canary, BasisPoints::from_percent(step.weight))),
         }
     }
 }

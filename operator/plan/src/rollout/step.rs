@@ -8,6 +8,10 @@ use super::state::{CanaryStep, Cause, Halt, PauseReason, Rollout};
 
 /// What is known at one moment, every number already judged against its limit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and every combination can occur"
+)]
 pub struct Signals {
     /// What the spec asks for.
     pub wish: Wish,
@@ -103,13 +107,12 @@ const fn to(to: Rollout, reason: &'static str) -> Transition {
 fn begun(state: Rollout, signals: &Signals) -> Option<Transition> {
     let staging = |trusted| Some(to(Rollout::Staging { trusted }, reasons::TRIAL_STARTED));
     match signals.wish {
-        Wish::Unknown => None,
         Wish::Stable => (state != Rollout::Stable).then_some(to(Rollout::Stable, reasons::SETTLED)),
         Wish::Trial { trusted } | Wish::Other { quarantined: true, trusted } if signals.retry => {
             staging(trusted)
         }
-        Wish::Trial { .. } | Wish::Other { quarantined: true, .. } => None,
         Wish::Other { quarantined: false, trusted } => staging(trusted),
+        Wish::Unknown | Wish::Trial { .. } | Wish::Other { quarantined: true, .. } => None,
     }
 }
 
@@ -211,7 +214,7 @@ fn paused_or_resumed(reason: PauseReason, at: Halt, signals: &Signals) -> Option
     let resumes = match reason {
         PauseReason::Policy => match blinded(at, signals) {
             Some(transition) => return Some(transition),
-            None => !signals.held,
+            None => !signals.held && matches!(signals.wish, Wish::Trial { .. }),
         },
         PauseReason::Blind => may_grow(signals),
         PauseReason::InsufficientData => {
