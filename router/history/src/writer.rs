@@ -91,6 +91,14 @@ impl Writer {
     fn write(&mut self, batch: Vec<Entry>) {
         let passing = batch.iter().filter(|entry| !entry.write.is_urgent()).count();
         self.shared.queued.fetch_sub(passing, Ordering::Relaxed);
+        if batch.iter().all(|entry| matches!(entry.write, Write::Flush)) {
+            // Nothing to write, so nothing is learned about the volume.
+            batch
+                .into_iter()
+                .filter_map(|entry| entry.acknowledge)
+                .for_each(|acknowledge| acknowledge(Ok(())));
+            return;
+        }
         let answers = self.commit(&batch).or_else(|error| {
             if !matches!(error, HistoryError::Full) {
                 return Err(error);
@@ -132,9 +140,6 @@ impl Writer {
             transaction.commit()?;
             Ok(answers)
         };
-        if batch.iter().all(|entry| matches!(entry.write, Write::Flush)) {
-            return Ok(batch.iter().map(|_| Ok(())).collect());
-        }
         run().map_err(HistoryError::database("write history"))
     }
 

@@ -13,7 +13,7 @@ use crate::wilson::{Z_99, wilson};
 /// - **Null hypothesis**: the chance of a fault, given the past, is at most `errorRatePermille`. Pass: the opposite
 ///   ("at least") is rejected.
 /// - **Assumption**: none on dependence; the chance may move as long as it stays below the limit.
-/// - **Source**: Waudby-Smith and Ramdas (2024) with Kelly's bet for two outcomes; display by Wilson (1927).
+/// - **Source**: Waudby-Smith and Ramdas (2024) with Kelly's bet for two outcomes; display by Wilson (1927) at 99 %.
 pub(super) struct HardFault;
 
 impl Guard for HardFault {

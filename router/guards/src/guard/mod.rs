@@ -131,6 +131,6 @@ pub(crate) trait Guard: Sync {
     fn observe(&self, observation: &Observation) -> Option<f64>;
     /// What is harmless under these settings.
     fn hypothesis(&self, settings: GuardSettings) -> Hypothesis;
-    /// An interval for people around the mean of what was observed, at confidence `1 - alpha`.
+    /// An interval for people around the mean of what was observed; alpha is the attempt's.
     fn interval(&self, evidence: &GuardEvidence, alpha: f64) -> Option<Interval>;
 }
