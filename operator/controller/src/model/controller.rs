@@ -1,0 +1,196 @@
+//! The loop over RouterModels: looks at the artifact, reads what policies say, writes status. It reads no object
+//! besides those it watches.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::StreamExt as _;
+use k8s_openapi::jiff::Timestamp;
+use kube::{
+    Client, Resource as _, ResourceExt as _,
+    core::DeserializeGuard,
+    runtime::{
+        Controller, WatchStreamExt as _,
+        controller::{Action, Config},
+        reflector::{self, ObjectRef, Store},
+        watcher,
+    },
+};
+use tinydancer_crds::{
+    RouterModel, RoutingPolicy,
+    conditions::{reasons, types},
+    router_model::ArtifactState,
+};
+use tokio::sync::watch;
+
+use crate::{
+    artifacts::{Artifacts, Outcome},
+    backoff::Backoff,
+    events::{Events, Happening},
+    leader::Leadership,
+    metrics::Metrics,
+    scope::Scope,
+    writer::{WriteError, Writer},
+};
+
+use super::status::status;
+
+/// Time one look may take.
+const LOOK_TIME: Duration = Duration::from_secs(10);
+/// Wait while the artifact is being fetched.
+const FETCH_WAIT: Duration = Duration::from_millis(300);
+/// Wait until an artifact that failed is asked for again; the fetch itself backs off.
+const FAILED_WAIT: Duration = Duration::from_secs(2);
+/// Wait when nothing is to be done.
+const SETTLED_WAIT: Duration = Duration::from_secs(300);
+
+type GuardedPolicy = DeserializeGuard<RoutingPolicy>;
+type GuardedModel = DeserializeGuard<RouterModel>;
+
+/// What the loop works with.
+pub struct ModelParts {
+    /// Watches.
+    pub client: Client,
+    /// Whether anything may be written.
+    pub leadership: Leadership,
+    /// Counts.
+    pub metrics: Metrics,
+    /// Tells.
+    pub events: Events,
+    /// Writes.
+    pub writer: Writer,
+    /// Model bytes.
+    pub artifacts: Artifacts,
+}
+
+struct World {
+    parts: ModelParts,
+    policies: Store<GuardedPolicy>,
+    backoff: Mutex<Backoff<(String, String)>>,
+}
+
+/// Why a look at a model came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// It took too long.
+    #[error("the look at the model must end within {} seconds", LOOK_TIME.as_secs())]
+    Timeout,
+    /// The status was not taken.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// Runs until `stop` changes.
+pub async fn run(parts: ModelParts, scope: Scope, mut stop: watch::Receiver<bool>) {
+    let client = parts.client.clone();
+    let config = watcher::Config::default().any_semantic();
+    let controller = Controller::new(scope.api::<GuardedModel>(&client), config.clone());
+    let models = controller.store();
+    let (policies, writer) = reflector::store();
+    let touched =
+        reflector::reflector(writer, watcher(scope.api::<GuardedPolicy>(&client), config)).touched_objects();
+    let gained = parts.leadership.gained();
+    let backoff = Mutex::new(Backoff::new(Duration::from_millis(500), Duration::from_secs(30)));
+    controller
+        .watches_stream(touched, move |policy| in_namespace(&models, &policy))
+        .reconcile_all_on(gained)
+        .with_config(Config::default().concurrency(16).debounce(Duration::from_millis(100)))
+        .graceful_shutdown_on(async move {
+            let _ = stop.wait_for(|stop| *stop).await;
+        })
+        .run(reconcile, back_off, Arc::new(World { parts, policies, backoff }))
+        .for_each(|_| std::future::ready(()))
+        .await;
+}
+
+/// A policy may have come to speak of any model of its namespace, or have stopped to.
+fn in_namespace(models: &Store<GuardedModel>, policy: &GuardedPolicy) -> Vec<ObjectRef<GuardedModel>> {
+    let namespace = policy.namespace();
+    let all = models.state();
+    let here = all.iter().filter(|model| model.namespace() == namespace);
+    here.map(|model| ObjectRef::from_obj(model.as_ref())).collect()
+}
+
+async fn reconcile(model: Arc<GuardedModel>, world: Arc<World>) -> Result<Action, ReconcileError> {
+    if !world.parts.leadership.may_write() {
+        return Ok(Action::await_change());
+    }
+    let began = Instant::now();
+    let looked = match &model.0 {
+        Ok(model) => {
+            tokio::time::timeout(LOOK_TIME, look(&world, model)).await.unwrap_or(Err(ReconcileError::Timeout))
+        }
+        Err(invalid) => {
+            let happening = Happening {
+                warning: true,
+                reason: reasons::INVALID_SPEC.to_owned(),
+                message: format!(
+                    "the model cannot be read by this version of the operator: {}",
+                    invalid.error
+                ),
+                action: "Read",
+                related: None,
+            };
+            world.parts.events.tell(&model.object_ref(&()), happening).await;
+            Ok(Action::await_change())
+        }
+    };
+    let outcome = looked.as_ref().map_or_else(|_| "failed", |_| "success");
+    world.parts.metrics.reconciled("model", outcome, began.elapsed());
+    if looked.is_ok() {
+        world.backoff.lock().unwrap_or_else(PoisonError::into_inner).succeeded(&key(&model));
+    }
+    looked
+}
+
+async fn look(world: &World, model: &RouterModel) -> Result<Action, ReconcileError> {
+    if model.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let artifact = world.parts.artifacts.look(model);
+    let namespace = model.namespace();
+    let policies = world.policies.state();
+    let here = policies
+        .iter()
+        .filter_map(|policy| policy.0.as_ref().ok())
+        .filter(|policy| policy.namespace() == namespace);
+    let standing = model.status.clone().unwrap_or_default();
+    let wished = status(model, &artifact, here, Timestamp::now());
+    if wished != standing {
+        world.parts.writer.status(model, &wished).await?;
+        if wished.artifact != standing.artifact && wished.artifact != Some(ArtifactState::Pending) {
+            let verified = wished.conditions.iter().find(|condition| condition.type_ == types::VERIFIED);
+            let happening = Happening {
+                warning: wished.artifact == Some(ArtifactState::Failed),
+                reason: verified.map(|condition| condition.reason.clone()).unwrap_or_default(),
+                message: verified.map(|condition| condition.message.clone()).unwrap_or_default(),
+                action: "Verify",
+                related: None,
+            };
+            world.parts.events.tell(&model.object_ref(&()), happening).await;
+        }
+    }
+    Ok(Action::requeue(match artifact {
+        Outcome::Pending => FETCH_WAIT,
+        Outcome::Failed(_) => FAILED_WAIT,
+        Outcome::Verified(_) => SETTLED_WAIT,
+    }))
+}
+
+fn key(model: &GuardedModel) -> (String, String) {
+    (model.namespace().unwrap_or_default(), model.name_any())
+}
+
+fn back_off(model: Arc<GuardedModel>, error: &ReconcileError, world: Arc<World>) -> Action {
+    if matches!(error, ReconcileError::Write(WriteError::NotLeading)) {
+        return Action::await_change();
+    }
+    let (namespace, name) = key(&model);
+    let mut backoff = world.backoff.lock().unwrap_or_else(PoisonError::into_inner);
+    let wait = backoff.failed((namespace.clone(), name.clone()), rand::random());
+    let source = crate::policy::controller::sources(error);
+    tracing::warn!(namespace, model = name, %error, source, ?wait, "failed to look at a model");
+    Action::requeue(wait)
+}

@@ -1,0 +1,181 @@
+//! What a RouterModel's status says. Pure.
+
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt as _;
+use tinydancer_crds::{
+    RouterModel, RouterModelStatus, RoutingPolicy,
+    conditions::{self, Wish, reasons, types},
+    router_model::{ArtifactState, PolicyRollout},
+    routing_policy::RolloutState,
+};
+
+use crate::artifacts::Outcome;
+
+/// Policies that the list has room for.
+const MOST_ROLLOUTS: usize = 32;
+
+/// The status that a model should have.
+pub fn status<'policy>(
+    model: &RouterModel,
+    artifact: &Outcome,
+    policies: impl Iterator<Item = &'policy RoutingPolicy>,
+    now: Timestamp,
+) -> RouterModelStatus {
+    let mut rollouts: Vec<PolicyRollout> = policies.filter_map(|policy| rollout(model, policy)).collect();
+    rollouts.sort_by(|left, right| (rank(left.state), &left.policy).cmp(&(rank(right.state), &right.policy)));
+    let standing = model.status.clone().unwrap_or_default();
+    let generation = model.metadata.generation;
+    let wishes = wishes(artifact, &rollouts);
+    let shown = rollouts.first().cloned();
+    let artifact_state = match artifact {
+        Outcome::Pending => ArtifactState::Pending,
+        Outcome::Verified(_) => ArtifactState::Verified,
+        Outcome::Failed(_) => ArtifactState::Failed,
+    };
+    let total = i32::try_from(rollouts.len()).unwrap_or(i32::MAX);
+    rollouts.truncate(MOST_ROLLOUTS);
+    // A list map is compared in its own order.
+    rollouts.sort_by(|left, right| left.policy.cmp(&right.policy));
+    RouterModelStatus {
+        observed_generation: generation,
+        conditions: conditions::merge(&standing.conditions, &wishes, generation, now),
+        artifact: Some(artifact_state),
+        state: Some(
+            shown
+                .as_ref()
+                .map_or_else(|| format!("{artifact_state:?}"), |shown| format!("{:?}", shown.state)),
+        ),
+        policy: shown.as_ref().map(|shown| shown.policy.clone()),
+        step: shown.as_ref().and_then(|shown| shown.step.clone()),
+        weight_percent: shown.as_ref().map(|shown| shown.weight_percent),
+        verdict: shown.as_ref().and_then(|shown| shown.verdict),
+        uncertainty: shown.and_then(|shown| shown.uncertainty),
+        rollouts,
+        rollouts_total: total,
+    }
+}
+
+/// What the model is in a policy: the entry of its digest, because the digest decides and a name may be another's.
+fn rollout(model: &RouterModel, policy: &RoutingPolicy) -> Option<PolicyRollout> {
+    let entries = &policy.status.as_ref()?.models;
+    let entry = entries.iter().find(|entry| entry.digest == model.spec.digest)?;
+    Some(PolicyRollout {
+        policy: policy.name_any(),
+        state: entry.state,
+        reason: entry.reason.clone(),
+        step: entry.step.clone(),
+        weight_percent: entry.weight_percent,
+        verdict: entry.verdict,
+        uncertainty: entry.uncertainty.clone(),
+    })
+}
+
+/// The fixed order in which states are shown: what moves or needs somebody comes first.
+fn rank(state: RolloutState) -> u8 {
+    match state {
+        RolloutState::RollingBack => 0,
+        RolloutState::Paused => 1,
+        RolloutState::Promoting => 2,
+        RolloutState::Canary => 3,
+        RolloutState::Shadow => 4,
+        RolloutState::Staging => 5,
+        RolloutState::Stable => 6,
+        RolloutState::RolledBack => 7,
+        RolloutState::Superseded => 8,
+    }
+}
+
+fn wishes(artifact: &Outcome, rollouts: &[PolicyRollout]) -> Vec<Wish> {
+    let verified = match artifact {
+        Outcome::Pending => {
+            wish(types::VERIFIED, None, reasons::ARTIFACT_PENDING, "the artifact is being fetched")
+        }
+        Outcome::Verified(_) => wish(
+            types::VERIFIED,
+            Some(true),
+            reasons::ARTIFACT_VERIFIED,
+            "digest, shape and known answers are as the spec and the artifact say",
+        ),
+        Outcome::Failed(failure) => wish(types::VERIFIED, Some(false), failure.reason, &failure.message),
+    };
+    let of = |state: RolloutState| rollouts.iter().filter(move |rollout| rollout.state == state);
+    let rolled_back = of(RolloutState::RolledBack).chain(of(RolloutState::RollingBack)).next();
+    let moving = rollouts.iter().find(|rollout| is_moving(rollout.state));
+    let stable = of(RolloutState::Stable).count();
+    let ready = match (artifact, rolled_back) {
+        (Outcome::Verified(_), Some(rollout)) => {
+            let message = format!("policy '{}' rolled the model back", rollout.policy);
+            wish(types::READY, Some(false), reasons::ROLLED_BACK, &message)
+        }
+        (Outcome::Verified(_), None) => ready(rollouts, moving, stable),
+        _ => Wish { type_: types::READY, status: Some(false), ..verified.clone() },
+    };
+    let stalled = match artifact {
+        Outcome::Failed(_) => Wish { type_: types::STALLED, status: Some(true), ..verified.clone() },
+        _ => wish(types::STALLED, Some(false), ready.reason, "nothing is in the way"),
+    };
+    let reconciling = match (artifact, moving) {
+        (Outcome::Pending, _) => Wish { type_: types::RECONCILING, status: Some(true), ..verified.clone() },
+        (Outcome::Verified(_), Some(rollout)) => {
+            let message = format!("policy '{}' is trying the model", rollout.policy);
+            wish(types::RECONCILING, Some(true), reasons::ROLLOUT_IN_PROGRESS, &message)
+        }
+        _ => wish(types::RECONCILING, Some(false), ready.reason, "nothing is under way"),
+    };
+    let promoted = match (rollouts.len(), stable) {
+        (0, _) => wish(types::PROMOTED, Some(false), reasons::NOT_IN_USE, "no policy has tried the model"),
+        (all, stable) => {
+            let message = format!("stable in {stable} of {all} policies");
+            let reason = if all == stable { reasons::PROMOTED } else { reasons::ROLLOUT_IN_PROGRESS };
+            let reason = if all != stable && moving.is_none() { reasons::SETTLED } else { reason };
+            wish(types::PROMOTED, Some(all == stable), reason, &message)
+        }
+    };
+    let rolled_back = match rolled_back {
+        Some(rollout) => {
+            let message = format!("policy '{}': {}", rollout.policy, rollout.reason);
+            wish(types::ROLLED_BACK, Some(true), reasons::ROLLED_BACK, &message)
+        }
+        None => {
+            wish(types::ROLLED_BACK, Some(false), reasons::NO_HARM_FOUND, "no policy rolled the model back")
+        }
+    };
+    vec![ready, verified, promoted, rolled_back, reconciling, stalled]
+}
+
+fn ready(rollouts: &[PolicyRollout], moving: Option<&PolicyRollout>, stable: usize) -> Wish {
+    if let Some(rollout) = moving {
+        let message = format!("verified; policy '{}' is trying it", rollout.policy);
+        return wish(types::READY, Some(true), reasons::ROLLOUT_IN_PROGRESS, &message);
+    }
+    match (rollouts.len(), stable) {
+        (0, _) => wish(types::READY, Some(true), reasons::NOT_IN_USE, "verified; no policy uses it"),
+        (_, 0) => {
+            wish(types::READY, Some(true), reasons::SUPERSEDED, "verified; other models took its place")
+        }
+        (_, stable) => {
+            let message = format!("the stable model of {stable} policies");
+            wish(types::READY, Some(true), reasons::SETTLED, &message)
+        }
+    }
+}
+
+fn is_moving(state: RolloutState) -> bool {
+    match state {
+        RolloutState::Staging
+        | RolloutState::Shadow
+        | RolloutState::Canary
+        | RolloutState::Promoting
+        | RolloutState::Paused
+        | RolloutState::RollingBack => true,
+        RolloutState::Stable | RolloutState::RolledBack | RolloutState::Superseded => false,
+    }
+}
+
+fn wish(type_: &'static str, status: Option<bool>, reason: &'static str, message: &str) -> Wish {
+    Wish { type_, status, reason, message: message.to_owned() }
+}
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

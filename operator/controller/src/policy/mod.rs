@@ -1,0 +1,6 @@
+//! RoutingPolicy: observe, validate, plan, apply, status. Only observe, apply and status talk to anybody.
+
+mod apply;
+pub mod controller;
+mod memory;
+mod observe;

@@ -1,0 +1,398 @@
+//! Step one: everything a plan may look at, read here and nowhere else.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    net::IpAddr,
+    time::Instant,
+};
+
+use futures::{StreamExt as _, TryFutureExt as _, stream};
+use k8s_openapi::{
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount},
+        networking::v1::NetworkPolicy,
+        policy::v1::PodDisruptionBudget,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::{ApiResource, DynamicObject, ListParams},
+};
+use serde_json::Value;
+use time::OffsetDateTime;
+use tinydancer_crds::{Digest, ModelName, RouterModel, RoutingPolicy, ValidPolicy};
+use tinydancer_plan::{
+    Artifact, LiveChild, Observed, ObservedModel, ObservedPod, ObservedRecord, PolicyInput, Record,
+    SecretState,
+    build::{MODEL_FILE, Names, selector},
+};
+use tinydancer_protocol::PolicyIdentity;
+
+use crate::{
+    artifacts::{Outcome, verify},
+    credentials::{self, UpstreamKeys},
+    routers::{Router, RouterError},
+};
+
+use super::controller::PolicyWorld;
+
+/// Routers that are asked at the same time.
+const CONCURRENT_CALLS: usize = 16;
+
+/// Why a policy could not be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum ObserveError {
+    /// The API server did not give something.
+    #[error("failed to read {what}")]
+    Api {
+        /// What was read.
+        what: &'static str,
+        /// What the API server said.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// An object has neither name nor uid.
+    #[error("the policy must have a uid")]
+    Identity,
+}
+
+/// What was seen: what the plan may know, and beside it what only the shell needs.
+pub struct Observation {
+    /// What the plan may know.
+    pub observed: Observed,
+    /// The objects under the fleet's names as the API server gave them, by kind and name.
+    pub live: HashMap<(String, String), Value>,
+    /// Secret with the certificate.
+    pub tls: Option<Secret>,
+    /// Secret with the keys.
+    pub credentials: Option<Secret>,
+    /// Keys of the upstreams.
+    pub upstream_keys: UpstreamKeys,
+    /// Where each pod is called, by the uid of the pod.
+    pub routers: BTreeMap<String, Router>,
+    /// Whether an artifact is being fetched: then it is worth looking again soon.
+    pub is_fetching: bool,
+}
+
+/// The policy as the plan takes it, its spec checked.
+///
+/// # Errors
+/// Where the object has no identity, which the API server does not let happen.
+pub fn input(policy: &RoutingPolicy) -> Result<PolicyInput, ObserveError> {
+    let uid = policy.uid().ok_or(ObserveError::Identity)?;
+    let namespace = policy.namespace().ok_or(ObserveError::Identity)?;
+    Ok(PolicyInput {
+        identity: PolicyIdentity { namespace, name: policy.name_any(), uid },
+        generation: policy.metadata.generation.unwrap_or_default(),
+        being_deleted: policy.metadata.deletion_timestamp.is_some(),
+        spec: tinydancer_crds::valid::validate(policy),
+    })
+}
+
+/// Looks at everything around a policy.
+///
+/// # Errors
+/// Where the API server does not give something: a plan made on half a view could do harm.
+pub async fn observe(
+    world: &PolicyWorld,
+    policy: &RoutingPolicy,
+    input: &PolicyInput,
+) -> Result<Observation, ObserveError> {
+    let PolicyIdentity { namespace, name, uid } = &input.identity;
+    let names = Names::of(name);
+    let look = Look { world, namespace, names, uid };
+    let valid = input.spec.as_ref().ok();
+    let references = valid.map(|valid| valid.fleet.api_keys.clone()).unwrap_or_default();
+    let (record, live, pods, tls, keys_secret, upstream_keys) = futures::try_join!(
+        look.record(),
+        look.children(),
+        look.pods(name),
+        look.secret(names.tls()),
+        look.secret(names.credentials()),
+        credentials::upstream_keys(&world.client, namespace, &references)
+            .map_err(api("the upstreams' Secrets")),
+    )?;
+    let mut live = live;
+    look.adopt_boot_model(&mut live);
+    let (models, is_fetching) = look.models(valid, &record).await?;
+    let (pods, routers) = look.hear(name, pods).await;
+    let tls_state = look.tls_state(name, tls.as_ref());
+    let observed = Observed {
+        available: look.available(&models, &record),
+        record,
+        models,
+        status: policy.status.clone().unwrap_or_default(),
+        children: live.iter().map(|((kind, name), object)| look.child(kind, name, object)).collect(),
+        tls: tls_state,
+        credentials: credentials::state(keys_secret.as_ref(), uid, &upstream_keys),
+        missing_api_keys: upstream_keys.missing.clone(),
+        pods,
+        settings: world.settings.clone(),
+    };
+    Ok(Observation { observed, live, tls, credentials: keys_secret, upstream_keys, routers, is_fetching })
+}
+
+/// One look at one policy.
+struct Look<'look> {
+    world: &'look PolicyWorld,
+    namespace: &'look str,
+    names: Names<'look>,
+    uid: &'look str,
+}
+
+impl Look<'_> {
+    async fn record(&self) -> Result<ObservedRecord, ObserveError> {
+        let found = Api::<ConfigMap>::namespaced(self.world.client.clone(), self.namespace)
+            .get_opt(&self.names.record())
+            .await
+            .map_err(api("the rollout record"))?;
+        let Some(found) = found else { return Ok(ObservedRecord::Absent) };
+        let owned = is_owned(&found.metadata, self.uid, false);
+        Ok(match Record::read(&found.data.clone().unwrap_or_default()) {
+            Ok(record) => ObservedRecord::Present {
+                record: Box::new(record),
+                resource_version: found.resource_version().unwrap_or_default(),
+                owned,
+            },
+            Err(error) => ObservedRecord::Broken(error.to_string()),
+        })
+    }
+
+    async fn children(&self) -> Result<HashMap<(String, String), Value>, ObserveError> {
+        let router = self.names.router();
+        let wanted = [
+            (ApiResource::erase::<ServiceAccount>(&()), router.clone()),
+            (ApiResource::erase::<ConfigMap>(&()), router.clone()),
+            (ApiResource::erase::<StatefulSet>(&()), router.clone()),
+            (ApiResource::erase::<PodDisruptionBudget>(&()), router.clone()),
+            (ApiResource::erase::<NetworkPolicy>(&()), router),
+            (ApiResource::erase::<Service>(&()), self.names.headless()),
+            (ApiResource::erase::<Service>(&()), self.names.client()),
+        ];
+        let reads = wanted.into_iter().map(|(resource, name)| async move {
+            let api =
+                Api::<DynamicObject>::namespaced_with(self.world.client.clone(), self.namespace, &resource);
+            let found = api.get_opt(&name).await?;
+            let value = found
+                .map(|object| serde_json::to_value(object).map_err(kube::Error::SerdeError))
+                .transpose()?;
+            Ok(value.map(|value| ((resource.kind.clone(), name), value)))
+        });
+        let found: Vec<_> = futures::future::try_join_all(reads).await.map_err(api("the fleet's objects"))?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn pods(&self, policy: &str) -> Result<Vec<Pod>, ObserveError> {
+        let list = Api::<Pod>::namespaced(self.world.client.clone(), self.namespace)
+            .list(&ListParams::default().labels(&selector(policy)))
+            .await
+            .map_err(api("the fleet's pods"))?;
+        Ok(list.items.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect())
+    }
+
+    async fn secret(&self, name: String) -> Result<Option<Secret>, ObserveError> {
+        let api_of_secrets = Api::<Secret>::namespaced(self.world.client.clone(), self.namespace);
+        api_of_secrets.get_opt(&name).await.map_err(api("the fleet's Secrets"))
+    }
+
+    fn child(&self, kind: &str, name: &str, object: &Value) -> LiveChild {
+        let metadata: ObjectMeta = object
+            .get("metadata")
+            .and_then(|value| serde_json::from_value(value.clone()).ok())
+            .unwrap_or_default();
+        let mut object = object.clone();
+        if let Some(fields) = object.as_object_mut() {
+            fields.remove("binaryData");
+        }
+        LiveChild {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            owned: is_owned(&metadata, self.uid, true),
+            object,
+        }
+    }
+
+    /// The stable model's bytes are in the fleet's own ConfigMap: they outlive the RouterModel and the operator.
+    fn adopt_boot_model(&self, live: &mut HashMap<(String, String), Value>) {
+        let key = ("ConfigMap".to_owned(), self.names.router());
+        let text = live.get(&key).and_then(|boot| boot.get("binaryData")?.get(MODEL_FILE)?.as_str());
+        let bytes = text.and_then(|text| serde_json::from_value::<k8s_openapi::ByteString>(text.into()).ok());
+        if let Some(bytes) = bytes {
+            self.world.artifacts.adopt(self.namespace, &Digest::of(&bytes.0), &bytes.0);
+        }
+    }
+
+    /// The RouterModels that the policy names or whose digest the record names, each with its artifact and signature.
+    async fn models(
+        &self,
+        valid: Option<&ValidPolicy>,
+        record: &ObservedRecord,
+    ) -> Result<(BTreeMap<ModelName, ObservedModel>, bool), ObserveError> {
+        let Some(valid) = valid else { return Ok((BTreeMap::new(), false)) };
+        let digests = recorded(record);
+        let mut seen = BTreeMap::new();
+        let mut is_fetching = false;
+        for model in self.world.models_of(self.namespace) {
+            let Ok(name) = ModelName::try_from(model.name_any()) else { continue };
+            let Ok(digest) = model.spec.digest.parse::<Digest>() else { continue };
+            let is_named =
+                valid.model == name || valid.stable.as_ref() == Some(&name) || digests.contains(&digest);
+            if !is_named || model.metadata.deletion_timestamp.is_some() {
+                continue;
+            }
+            let artifact = match self.world.artifacts.look(&model) {
+                Outcome::Pending => {
+                    is_fetching = true;
+                    Artifact::Pending
+                }
+                Outcome::Verified(_) => Artifact::Verified,
+                Outcome::Failed(failure) => {
+                    Artifact::Failed { reason: failure.reason, message: failure.message }
+                }
+            };
+            let signature = self.signature(valid, &model).await?;
+            let version = model.spec.version.clone();
+            seen.insert(name, ObservedModel { version, digest, artifact, signature });
+        }
+        Ok((seen, is_fetching))
+    }
+
+    async fn signature(
+        &self,
+        valid: &ValidPolicy,
+        model: &RouterModel,
+    ) -> Result<tinydancer_plan::SignatureCheck, ObserveError> {
+        let named = model.spec.signature.as_ref().map(|signature| signature.key_id.as_str());
+        let trusted = valid.trust.keys.iter().find(|key| Some(key.id.as_str()) == named);
+        let text = match trusted {
+            None => Err(String::new()),
+            Some(trusted) => {
+                let secret = self.secret(trusted.secret_ref.name.clone()).await?;
+                let data = secret.and_then(|secret| secret.data);
+                let bytes = data.and_then(|mut data| data.remove(&trusted.secret_ref.key));
+                let missing = || {
+                    let reference = &trusted.secret_ref;
+                    format!("Secret '{}' must exist and have the key '{}'", reference.name, reference.key)
+                };
+                bytes.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned()).ok_or_else(missing)
+            }
+        };
+        Ok(verify::signature(&model.spec, &valid.trust, |_| text.clone()))
+    }
+
+    /// Digests whose bytes are at hand.
+    fn available(
+        &self,
+        models: &BTreeMap<ModelName, ObservedModel>,
+        record: &ObservedRecord,
+    ) -> BTreeSet<Digest> {
+        let mut digests = recorded(record);
+        digests.extend(models.values().map(|model| model.digest));
+        digests.retain(|digest| self.world.artifacts.bytes(self.namespace, digest).is_some());
+        digests
+    }
+
+    fn tls_state(&self, policy: &str, secret: Option<&Secret>) -> SecretState {
+        let certificates = &self.world.certificates;
+        credentials::owned(secret, self.uid, |data| {
+            data.is_some_and(|data| {
+                let text = |key: &str| data.get(key).map(|value| value.0.as_slice()).unwrap_or_default();
+                text("ca.crt") == certificates.bundle().as_bytes()
+                    && !text("tls.key").is_empty()
+                    && certificates.holds(text("tls.crt"), self.namespace, policy, OffsetDateTime::now_utc())
+            })
+        })
+    }
+
+    /// Each pod with what was last heard from it. One that was never heard is asked.
+    async fn hear(&self, policy: &str, pods: Vec<Pod>) -> (Vec<ObservedPod>, BTreeMap<String, Router>) {
+        let mut routers = BTreeMap::new();
+        let mut asked = Vec::new();
+        let uids: HashSet<String> = pods.iter().filter_map(kube::ResourceExt::uid).collect();
+        {
+            let mut memory = self.world.memory();
+            memory.keep_pods(self.uid, &uids);
+            for pod in &pods {
+                let (Some(uid), Some(address)) = (pod.uid(), address(pod)) else { continue };
+                let router =
+                    Router { namespace: self.namespace.to_owned(), policy: policy.to_owned(), address };
+                let heard = memory.pod(self.uid, &uid, Instant::now());
+                if heard.report.is_none() {
+                    asked.push((uid.clone(), router.clone()));
+                }
+                routers.insert(uid, router);
+            }
+        }
+        stream::iter(asked)
+            .for_each_concurrent(CONCURRENT_CALLS, |(pod, router)| async move {
+                let answer = self.world.routers.report(&router).await;
+                self.world.heard(self.uid, &pod, answer);
+            })
+            .await;
+        let mut memory = self.world.memory();
+        let observed = pods.iter().filter_map(|pod| {
+            let uid = pod.uid()?;
+            let heard = memory.pod(self.uid, &uid, Instant::now());
+            Some(ObservedPod {
+                name: pod.name_any(),
+                uid,
+                ready: is_ready(pod),
+                report: heard.report,
+                silent_for: heard.since.elapsed(),
+                refusal: heard.refusal,
+            })
+        });
+        (observed.collect(), routers)
+    }
+}
+
+impl PolicyWorld {
+    /// Takes in what a router answered.
+    pub(super) fn heard(
+        &self,
+        policy: &str,
+        pod: &str,
+        answer: Result<tinydancer_protocol::Report, RouterError>,
+    ) {
+        match answer {
+            Ok(report) => self.memory().reported(policy, pod, report, Instant::now()),
+            Err(RouterError::Refused { refusal, .. }) => {
+                tracing::info!(pod, reason = ?refusal.reason, "router refused");
+                self.memory().refused(policy, pod, *refusal);
+            }
+            Err(error) => {
+                let source = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::debug!(pod, %error, source, "no answer");
+            }
+        }
+    }
+}
+
+/// The digests a record names.
+fn recorded(record: &ObservedRecord) -> BTreeSet<Digest> {
+    let ObservedRecord::Present { record, .. } = record else { return BTreeSet::new() };
+    let stable = record.stable.as_ref().map(|stable| stable.model.digest);
+    let previous = record.previous.as_ref().map(|model| model.digest);
+    let trial = record.trial.as_ref().map(|trial| trial.model.digest);
+    stable.into_iter().chain(previous).chain(trial).collect()
+}
+
+fn is_owned(metadata: &ObjectMeta, uid: &str, as_controller: bool) -> bool {
+    let mut owners = metadata.owner_references.iter().flatten();
+    owners.any(|owner| owner.uid == uid && (!as_controller || owner.controller == Some(true)))
+}
+
+fn address(pod: &Pod) -> Option<IpAddr> {
+    pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn api(what: &'static str) -> impl Fn(kube::Error) -> ObserveError {
+    move |source| ObserveError::Api { what, source: Box::new(source) }
+}
