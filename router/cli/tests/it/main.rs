@@ -37,7 +37,7 @@ fn data(directory: &Path) -> PathBuf {
     let row = |index: u32| {
         let hard = (index * 7 + index / 3) % 2;
         let verb = if hard == 1 { "derive" } else { "greet" };
-        let right = u32::from(hard == 0 || index % 5 == 0);
+        let right = u32::from(hard == 0 || index.is_multiple_of(5));
         format!(
             r#"{{"task":"made","subject":"{verb}","prompt":"Please {verb} number {index}.","q_cheap":{right},"q_powerful":1}}"#
         ) + "\n"
