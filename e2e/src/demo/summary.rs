@@ -14,8 +14,8 @@ pub(super) async fn print(fleet: &Fleet) -> Result<()> {
             .cluster
             .ask_pod(&fleet.namespace, &router, http::Method::GET, "metrics", Vec::new())
             .await?;
-        spent += sum(&metrics, "tinydancer_router_cost_dollars_total");
-        powerful_only += sum(&metrics, "tinydancer_router_powerful_only_cost_dollars_total");
+        spent += sum(&metrics, "tinydancer_router_cost_dollars_total", "kind=\"actual\"");
+        powerful_only += sum(&metrics, "tinydancer_router_cost_dollars_total", "kind=\"always_powerful\"");
     }
     println!("\n# what the client saw");
     println!("requests answered     {}", counts.answered);
@@ -43,11 +43,11 @@ pub(super) async fn print(fleet: &Fleet) -> Result<()> {
     Ok(())
 }
 
-/// Adds up every series of a metric in the text format.
-fn sum(metrics: &str, name: &str) -> f64 {
-    let series = metrics
-        .lines()
-        .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+/// Adds up the series of a metric, in the text format, that carry a label.
+fn sum(metrics: &str, name: &str, label: &str) -> f64 {
+    let series = metrics.lines().filter(|line| {
+        line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{') && rest.contains(label))
+    });
     series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
@@ -56,8 +56,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_series_of_a_metric_counts_and_no_other() {
-        let text = "a_total{x=\"1\"} 1.5\na_total{x=\"2\"} 2\na_total_b 9\n# a_total 3\na_total 1\n";
-        assert!((sum(text, "a_total") - 4.5).abs() < 1e-9);
+    fn every_series_with_the_label_counts_and_no_other() {
+        let text = "a_total{x=\"1\",y=\"1\"} 1.5\na_total{x=\"1\",y=\"2\"} 2\na_total{x=\"2\"} 7\na_total_b{x=\"1\"} 9\n";
+        assert!((sum(text, "a_total", "x=\"1\"") - 3.5).abs() < 1e-9);
     }
 }

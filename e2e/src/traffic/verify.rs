@@ -1,5 +1,5 @@
-//! Whether acknowledged feedback is still there: the same feedback is sent again to the pod that owns the decision,
-//! which says whether it had it already.
+//! Whether acknowledged feedback is still there: the pod that owns the decision is sent other feedback for it, and
+//! refuses it as long as it has the first.
 
 use std::{
     collections::BTreeMap,
@@ -44,14 +44,16 @@ impl Acknowledged {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(decision_id.to_owned(), body);
     }
 
-    pub(super) fn idempotency_key(decision_id: &str) -> String {
-        format!("key-of-{decision_id}").chars().take(60).collect()
-    }
-
     fn all(&self) -> Vec<(String, Value)> {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.iter().map(|(id, body)| (id.clone(), body.clone())).collect()
     }
+}
+
+fn other_feedback(body: &Value) -> Value {
+    let mut other = body.clone();
+    other["idempotency_key"] = "asks whether the first is there".into();
+    other
 }
 
 pub(super) async fn verify(acknowledged: &Acknowledged, wish: &VerifyWish) -> Verified {
@@ -62,11 +64,11 @@ pub(super) async fn verify(acknowledged: &Acknowledged, wish: &VerifyWish) -> Ve
         // td1.<pod>.<arm>...: the owner is named in the id.
         let pod = decision_id.split('.').nth(1).unwrap_or_default();
         let url = format!("http://{pod}.{}:{}/v1/feedback", wish.domain, wish.port);
-        let answer = async { http.post(url).json(&body).send().await?.json::<Value>().await }.await;
-        match answer.as_ref().ok().and_then(|answer| answer.get("already_recorded")?.as_bool()) {
-            Some(true) => verified.kept += 1,
-            Some(false) if verified.lost.len() < 20 => verified.lost.push(decision_id),
-            None if verified.unanswered.len() < 20 => verified.unanswered.push(decision_id),
+        let other = other_feedback(&body);
+        match http.post(url).json(&other).send().await.map(|response| response.status()) {
+            Ok(reqwest::StatusCode::CONFLICT) => verified.kept += 1,
+            Ok(status) if status.is_success() && verified.lost.len() < 20 => verified.lost.push(decision_id),
+            _ if verified.unanswered.len() < 20 => verified.unanswered.push(decision_id),
             _ => {}
         }
     }
