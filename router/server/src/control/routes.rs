@@ -37,10 +37,10 @@ pub(crate) fn router(runtime: Arc<Runtime>) -> Router {
     let operator = Router::new()
         .route(ASSIGNMENT_PATH, put(assign).get(report))
         .route(&format!("{MODELS_PATH}/{{digest}}"), put(put_model))
-        .layer(middleware::from_fn_with_state((Arc::clone(&runtime), Peer::Operator), only));
+        .route_layer(middleware::from_fn_with_state((Arc::clone(&runtime), Peer::Operator), only));
     let routers = Router::new()
         .route(PEER_FEEDBACK_PATH, post(take_over))
-        .layer(middleware::from_fn_with_state((Arc::clone(&runtime), Peer::Router), only));
+        .route_layer(middleware::from_fn_with_state((Arc::clone(&runtime), Peer::Router), only));
     operator.merge(routers).with_state(runtime)
 }
 

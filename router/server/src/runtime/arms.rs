@@ -14,7 +14,7 @@ use tinydancer_guards::{BasisPoints, BucketSalt};
 use tinydancer_protocol::StepProgress;
 
 use super::{
-    held::{HeldAssignment, Models},
+    held::{HeldAssignment, Models, named_digests},
     ledger::Ledger,
     model::LoadedModel,
 };
@@ -61,6 +61,14 @@ impl Arms {
         self.configuration
             .as_ref()
             .map_or(DecisionRule::Risk { permille: 0 }, |configuration| rule(configuration))
+    }
+
+    /// Models of the assignment, the one that serves and the one that served before.
+    pub(crate) fn worth_keeping(&self) -> Vec<Digest> {
+        let mut keep = self.held.as_ref().map(|held| named_digests(&held.assignment)).unwrap_or_default();
+        keep.extend(self.stable.as_ref().map(|model| model.digest()));
+        keep.extend(self.previous);
+        keep
     }
 
     /// Share of requests that the candidate decides at this moment.

@@ -32,8 +32,8 @@ struct Opinion<'a> {
 }
 
 impl<'a> Opinion<'a> {
-    fn of(model: &'a LoadedModel, features: &Features, rule: &DecisionRule) -> Self {
-        let scored = model.score(features).ok().map(|score| (score, model.engine().decide(&score, rule)));
+    fn of(model: &'a LoadedModel, features: &Features, rule: DecisionRule) -> Self {
+        let scored = model.score(features).ok().map(|score| (score, model.engine().decide(&score, &rule)));
         Self { model, scored }
     }
 }
@@ -163,7 +163,7 @@ fn opinions<'a>(arms: &'a Arms, input: &DecisionInput<'_>) -> Opinions<'a> {
         let features_us = micros(begin);
         let begin = Instant::now();
         let rule = arms.rule();
-        let opinion = |model: &'a Arc<LoadedModel>| Opinion::of(model, features, &rule);
+        let opinion = |model: &'a Arc<LoadedModel>| Opinion::of(model, features, rule);
         Opinions {
             stable: arms.stable.as_ref().map(opinion),
             candidate: arms.trial.as_ref().map(|trial| opinion(&trial.candidate)),
@@ -188,12 +188,12 @@ fn observation(candidate: &Opinion<'_>, stable: Option<&Opinion<'_>>) -> Observa
         Some(Opinion { scored: Some((stable_score, stable_decision)), .. }) => Observation {
             fault: false,
             uncertainty: Some((score.uncertainty, stable_score.uncertainty)),
-            escalation: Some((escalates(&decision), escalates(stable_decision))),
+            escalation: Some((escalates(decision), escalates(*stable_decision))),
         },
     }
 }
 
-fn escalates(decision: &Decision) -> bool {
+fn escalates(decision: Decision) -> bool {
     decision.tier == EngineTier::Powerful
 }
 

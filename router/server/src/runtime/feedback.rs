@@ -106,7 +106,7 @@ pub(crate) fn seconds_since_1970() -> u64 {
 }
 
 /// What an upstream made of a request. Availability, not quality.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UpstreamOutcome {
     /// Whether an answer came to its end.
     pub succeeded: bool,

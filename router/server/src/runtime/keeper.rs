@@ -81,7 +81,7 @@ impl Runtime {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "the decision key cannot be read again; the one before stays")
+                tracing::warn!(%error, "the decision key cannot be read again; the one before stays");
             }
         }
     }

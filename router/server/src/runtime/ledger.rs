@@ -38,7 +38,7 @@ struct Seen {
 }
 
 impl Ledger {
-    pub(crate) fn new(owner: EvidenceOwner, digest: Digest, margins: &GuardMargins, tripped: bool) -> Self {
+    pub(crate) fn new(owner: EvidenceOwner, digest: Digest, margins: GuardMargins, tripped: bool) -> Self {
         let seen = Seen {
             evidence: Evidence::new(settings(margins)),
             trip: LocalTrip::new(),
@@ -104,7 +104,7 @@ impl Ledger {
     }
 }
 
-fn settings(margins: &GuardMargins) -> GuardSettings {
+fn settings(margins: GuardMargins) -> GuardSettings {
     GuardSettings {
         uncertainty_margin_permille: margins.uncertainty.get(),
         escalation_margin_permille: margins.escalation.get(),

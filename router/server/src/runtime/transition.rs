@@ -84,16 +84,15 @@ impl Runtime {
         let mut models = before.models.clone();
         match LoadedModel::load(digest, &bytes) {
             // The same object as before keeps what it has counted.
-            Ok(_) if models.verified(digest).is_some() => return Ok(()),
+            Ok(_) if models.verified(digest).is_some() => Ok(()),
             Ok(model) => {
                 self.history.save_model(digest.to_string(), bytes)?;
                 models.insert(digest, Entry::Verified(Arc::new(model)));
                 self.publish(self.next(&before, Arms { models, ..(*before).clone() }));
-                self.prune(Some(digest));
                 Ok(())
             }
             Err(error) => {
-                if matches!(error, ModelError::Artifact(_)) && self.keeps(&before).contains(&digest) {
+                if matches!(error, ModelError::Artifact(_)) && before.worth_keeping().contains(&digest) {
                     models.insert(digest, Entry::Refused(error.to_string()));
                     self.publish(Arms { models, ..(*before).clone() });
                 }
@@ -133,7 +132,7 @@ impl Runtime {
         let step = Arc::new(Step::starting(self.clock.now()));
         let next = Arms { held: Some(held), models, lease, step, ..before.clone() };
         self.publish(self.next(before, next));
-        self.prune(None);
+        self.prune();
     }
 
     /// When the lease of the trial ends if it begins now.
@@ -193,7 +192,7 @@ impl Runtime {
             Some(ledger) if *ledger.owner() == owner && ledger.digest() == digest => Arc::clone(ledger),
             _ => {
                 let tripped = lock(&self.trips).holds(digest, trial.attempt);
-                Arc::new(Ledger::new(owner, digest, &assignment.configuration.guards, tripped))
+                Arc::new(Ledger::new(owner, digest, assignment.configuration.guards, tripped))
             }
         }
     }
@@ -222,19 +221,10 @@ impl Runtime {
         }
     }
 
-    /// Models worth keeping: those of the assignment, the one that serves and the one that served before.
-    fn keeps(&self, arms: &Arms) -> Vec<Digest> {
-        let mut keep = arms.held.as_ref().map(|held| named_digests(&held.assignment)).unwrap_or_default();
-        keep.extend(arms.stable.as_ref().map(|model| model.digest()));
-        keep.extend(arms.previous);
-        keep
-    }
-
-    /// Forgets every model that is not worth keeping.
-    fn prune(&self, just_put: Option<Digest>) {
+    /// Forgets every model that is not worth keeping. Only with a new assignment: bytes may come before the one that names them.
+    fn prune(&self) {
         let arms = self.arms.load_full();
-        let mut keep = self.keeps(&arms);
-        keep.extend(just_put);
+        let keep = arms.worth_keeping();
         let mut models = arms.models.clone();
         models.retain(&keep);
         self.arms.store(Arc::new(Arms { models, ..(*arms).clone() }));

@@ -1,0 +1,11 @@
+//! The router from the outside, one file a behaviour.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "everything in here is a test")]
+
+mod boot;
+mod certificates;
+mod control;
+mod data;
+mod feedback;
+mod pod;
+mod trial;
