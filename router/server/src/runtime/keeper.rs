@@ -60,6 +60,7 @@ impl Runtime {
     }
 
     fn save_evidence(&self, ledger: &Ledger) {
+        let Some(evidence) = ledger.unkept() else { return };
         let owner = ledger.owner();
         let stored = StoredOwner {
             policy_uid: owner.policy_uid.clone(),
@@ -67,8 +68,9 @@ impl Runtime {
             configuration_digest: owner.configuration_digest.to_string(),
             incarnation: owner.incarnation.to_string(),
         };
-        if let Err(error) = self.history.save_evidence(stored, &ledger.evidence()) {
-            tracing::warn!(%error, "failed to keep the trial's evidence");
+        match self.history.save_evidence(stored, &evidence) {
+            Ok(()) => ledger.is_kept(&evidence),
+            Err(error) => tracing::warn!(%error, "failed to keep the trial's evidence"),
         }
     }
 

@@ -4,7 +4,7 @@ use std::{
     num::NonZeroU32,
     sync::{
         Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct Ledger {
     owner: EvidenceOwner,
     digest: Digest,
     tripped: AtomicBool,
+    /// Pairs in the evidence that was kept last.
+    kept: AtomicU64,
     seen: Mutex<Seen>,
 }
 
@@ -45,7 +47,13 @@ impl Ledger {
             candidate: Mean::default(),
             stable: Mean::default(),
         };
-        Self { owner, digest, tripped: AtomicBool::new(tripped), seen: Mutex::new(seen) }
+        Self {
+            owner,
+            digest,
+            tripped: AtomicBool::new(tripped),
+            kept: AtomicU64::new(0),
+            seen: Mutex::new(seen),
+        }
     }
 
     pub(crate) fn owner(&self) -> &EvidenceOwner {
@@ -82,8 +90,18 @@ impl Ledger {
         self.trip().then_some(TripCause::Guard(guard))
     }
 
-    /// The evidence as it is kept.
-    pub(crate) fn evidence(&self) -> Evidence {
+    /// The evidence, if there is more than was kept last.
+    pub(crate) fn unkept(&self) -> Option<Evidence> {
+        let evidence = self.evidence();
+        (evidence.snapshot().pairs != self.kept.load(Ordering::Relaxed)).then_some(evidence)
+    }
+
+    /// This evidence is kept.
+    pub(crate) fn is_kept(&self, evidence: &Evidence) {
+        self.kept.store(evidence.snapshot().pairs, Ordering::Relaxed);
+    }
+
+    fn evidence(&self) -> Evidence {
         lock(&self.seen).evidence.clone()
     }
 

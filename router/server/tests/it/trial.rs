@@ -1,5 +1,8 @@
 //! Arms, lease, trips and evidence of a pod, without network.
 
+use std::time::Duration;
+
+use proptest::prelude::*;
 use tinydancer_guards::{BasisPoints, TripCause};
 use tinydancer_protocol::{AcceptError, ModelState, TrialStage};
 use tinydancer_server::runtime::{Arm, AssignError, ModelError, PutModelError};
@@ -350,4 +353,146 @@ fn only_the_models_that_can_be_needed_are_kept() {
     }
     assert_eq!(pod.history.model_digests().unwrap().len(), 2, "stable and the one before");
     assert!(!pod.history.model_digests().unwrap().contains(&first.to_string()));
+}
+
+#[tokio::test]
+async fn the_keeper_writes_a_trip_down_without_being_asked() {
+    let disk = Disk::new("support-0");
+    let (pod, _) = canary(&disk, &faulty_model(), 100);
+    let keeper = tokio::spawn(pod.runtime.keep());
+    for _ in 0..5 {
+        pod.decide(&long_prompt(), "key");
+    }
+    let written = async {
+        while pod.history.trips().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), written).await.expect("the trip was never written");
+    keeper.abort();
+}
+
+#[test]
+fn evidence_is_written_when_there_is_more_of_it_and_only_then() {
+    let disk = Disk::new("support-0");
+    let (pod, _) = canary(&disk, &model("candidate"), 50);
+    pod.decide("hello", "key");
+    pod.runtime.tick();
+    pod.history.flush().unwrap();
+    let commits = pod.history.commits();
+    pod.runtime.tick();
+    assert_eq!(pod.history.commits(), commits);
+    pod.decide("hello", "key");
+    pod.runtime.tick();
+    assert!(pod.history.commits() > commits);
+}
+
+#[test]
+fn nothing_is_counted_twice_or_lost_while_many_threads_decide_and_the_weight_changes() {
+    let disk = Disk::new("support-0");
+    let (pod, mut assignment) = canary(&disk, &model("candidate"), 5);
+    let (threads, requests) = (4, 500);
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let pod = &pod;
+            scope.spawn(move || {
+                for number in 0..requests {
+                    assert!(pod.decide("hello", &format!("{thread}/{number}")).classified);
+                }
+            });
+        }
+        for epoch in 3..8 {
+            assignment.epoch = epoch;
+            assignment.trial.as_mut().unwrap().weight =
+                BasisPoints::from_percent(10 * u8::try_from(epoch).unwrap());
+            pod.runtime.assign(assignment.clone()).unwrap();
+        }
+    });
+    let snapshot = pod.runtime.report().evidence.unwrap().snapshot;
+    assert_eq!(snapshot.pairs, threads * requests);
+    assert_eq!(snapshot.candidate_decisions + snapshot.stable_decisions, threads * requests);
+}
+
+/// Something that happens to a pod.
+#[derive(Debug, Clone)]
+enum Happening {
+    Assign { stage: TrialStage, percent: u8, retry: bool },
+    Again,
+    Wait(u64),
+    Fault,
+    Tick,
+    Restart,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let stage = prop_oneof![Just(TrialStage::Staging), Just(TrialStage::Shadow), Just(TrialStage::Canary)];
+    prop_oneof![
+        4 => (stage, 1_u8..=100, prop::bool::weighted(0.2)).prop_map(|(stage, percent, retry)| {
+            Happening::Assign { stage, percent: if stage == TrialStage::Canary { percent } else { 0 }, retry }
+        }),
+        2 => Just(Happening::Again),
+        2 => (1..2 * LEASE).prop_map(Happening::Wait),
+        4 => Just(Happening::Fault),
+        1 => Just(Happening::Tick),
+        1 => Just(Happening::Restart),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_candidate_decides_only_in_a_canary_with_a_live_lease_and_without_a_trip(
+        happenings in prop::collection::vec(happening(), 1..24)
+    ) {
+        let disk = Disk::new("support-0");
+        let (mut pod, mut assignment) = canary(&disk, &faulty_model(), 100);
+        // What a pod may do at most, kept beside it in plain words.
+        let (mut remaining, mut confirmed, mut tripped) = (LEASE, true, false);
+        for happened in happenings {
+            match happened {
+                Happening::Assign { stage, percent, retry } => {
+                    assignment.epoch += 1;
+                    let trial = assignment.trial.as_mut().unwrap();
+                    (trial.stage, trial.weight) = (stage, BasisPoints::from_percent(percent));
+                    if retry {
+                        trial.attempt += 1;
+                        tripped = false;
+                    }
+                    pod.runtime.assign(assignment.clone()).unwrap();
+                    (remaining, confirmed) = (LEASE, true);
+                }
+                Happening::Again => {
+                    pod.runtime.assign(assignment.clone()).unwrap();
+                    (remaining, confirmed) = (LEASE, true);
+                }
+                Happening::Wait(seconds) => {
+                    pod.clock.advance(seconds);
+                    remaining = remaining.saturating_sub(seconds);
+                }
+                Happening::Fault => {
+                    prop_assert!(pod.decide(&long_prompt(), "key").classified);
+                    tripped |= !pod.runtime.report().trips.is_empty();
+                }
+                Happening::Tick => {
+                    pod.runtime.tick();
+                    tripped |= !pod.runtime.report().trips.is_empty();
+                }
+                Happening::Restart => {
+                    pod.stop();
+                    pod = disk.start();
+                    confirmed = false;
+                }
+            }
+            let trial = assignment.trial.as_ref().unwrap();
+            let allowed = confirmed && remaining > 0 && !tripped && trial.stage == TrialStage::Canary;
+            let report = pod.runtime.report();
+            prop_assert_eq!(report.trips.is_empty(), !tripped);
+            let wanted = if allowed { trial.weight } else { BasisPoints::ZERO };
+            prop_assert_eq!(report.effective_weight, wanted);
+            let decision = pod.decide("short", "key");
+            prop_assert!(decision.classified);
+            prop_assert!(decision.arm != Arm::Candidate || wanted > BasisPoints::ZERO);
+        }
+    }
 }
