@@ -15,7 +15,8 @@ pub(crate) fn open(path: &Path, max_bytes: u64, retention_days: u32) -> Result<A
         Opened::Fresh => tracing::info!(path = %path.display(), "a new history begins"),
         Opened::Existing => {}
         Opened::SetAside { path: aside, cause } => {
-            tracing::error!(path = %path.display(), aside = %aside.display(), ?cause, "the old history could not be used")
+            let aside = aside.display();
+            tracing::error!(path = %path.display(), %aside, ?cause, "the old history could not be used");
         }
     }
     Ok(Arc::new(history))

@@ -56,6 +56,9 @@ pub enum ServeError {
         /// The reason.
         source: io::Error,
     },
+    /// The port has no address.
+    #[error("failed to learn the address of the data port: {0}")]
+    Address(io::Error),
     /// Signals cannot be received.
     #[error("failed to receive signals: {0}")]
     Signals(io::Error),
@@ -81,7 +84,8 @@ pub async fn serve(router: Router, arguments: &Serve) -> Result<(), ServeError> 
         None => None,
     };
     tokio::spawn(runtime.keep());
-    tracing::info!(address = arguments.listen(), "serving");
+    let address = listener.local_addr().map_err(ServeError::Address)?;
+    tracing::info!(%address, "serving");
     let stop = async move {
         tokio::select! {
             _ = terminate.recv() => {}

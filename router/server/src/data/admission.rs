@@ -40,7 +40,6 @@ pub(super) async fn admit(State(plane): State<Arc<DataPlane>>, request: Request,
 }
 
 /// What the client is told after a panic; the panic itself is logged by the process's hook, without its message.
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands the payload over")]
 pub(super) fn after_panic(_payload: Box<dyn Any + Send>) -> Response<Body> {
     ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the router failed on this request")
         .into_response()

@@ -1,0 +1,66 @@
+//! Metrics and probes.
+
+use super::{
+    Router, Setup, pair,
+    upstream::{Behaviour, Upstream},
+};
+use tinydancer_server::data::Limits;
+
+#[tokio::test]
+async fn every_line_of_the_metrics_is_one_and_savings_can_be_read() {
+    let up = Upstream::start(Behaviour::Answer).await;
+    let router = Router::start(pair(&up, &up)).await;
+    for _ in 0..4 {
+        router.chat().await;
+    }
+    let text = router.get("/metrics").await.text().await.unwrap();
+    assert!(text.ends_with("# EOF\n"));
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        assert!(series.starts_with("tinydancer_router_"), "{line}");
+        assert!(value.parse::<f64>().unwrap().is_finite(), "{line}");
+    }
+    let decided = r#"tinydancer_router_decisions_total{tier="Lightweight",arm="stable",reason="confident",classified="true"}"#;
+    assert_eq!(router.metric(decided).await, 4.0);
+    let cost =
+        async |kind| router.metric(&format!("tinydancer_router_cost_dollars_total{{kind=\"{kind}\"}}")).await;
+    // Ten tokens in and twenty out, four times, at 0.1 and 0.3 dollars a million; Powerful takes a hundred times as much.
+    assert!((cost("actual").await - 4.0 * 7e-6).abs() < 1e-12);
+    assert!((cost("always_powerful").await - 4.0 * 7e-4).abs() < 1e-12);
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_is_refused_at_once_and_probes_still_answer() {
+    let up = Upstream::start(Behaviour::Silence).await;
+    let limits = Limits { in_flight: 1, ..Setup::default().limits };
+    let router = Router::with(pair(&up, &up), Setup { limits, ..Setup::default() }).await;
+    let refused = async {
+        while up.asked() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let response = router.post("/v1/route", r#"{"text":"x"}"#).await;
+        assert_eq!(response.status(), 429);
+        assert_eq!(super::header(&response, "retry-after"), "1");
+        for path in ["/livez", "/readyz", "/startupz", "/metrics"] {
+            assert_eq!(router.get(path).await.status(), 200, "{path}");
+        }
+        assert_eq!(router.metric("tinydancer_router_shed_total").await, 1.0);
+    };
+    tokio::select! {
+        _ = router.chat() => panic!("the upstream never answers"),
+        () = refused => {}
+    }
+}
+
+#[tokio::test]
+async fn a_router_that_stops_is_no_longer_ready_and_still_answers() {
+    let up = Upstream::start(Behaviour::Answer).await;
+    let limits = Limits { notice: std::time::Duration::from_secs(2), ..Setup::default().limits };
+    let mut router = Router::with(pair(&up, &up), Setup { limits, ..Setup::default() }).await;
+    assert_eq!(router.get("/readyz").await.status(), 200);
+    router.tell_to_stop();
+    while router.get("/readyz").await.status() == 200 {}
+    assert_eq!(router.get("/livez").await.status(), 200);
+    assert_eq!(router.chat().await.status(), 200);
+    router.served.await.unwrap();
+}
