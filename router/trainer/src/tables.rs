@@ -94,3 +94,49 @@ impl<'a> CrossFitted<'a> {
         self.without(LeftOut::folds(own, tested.unwrap_or(own))).steps(&self.examples[row])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folds::{FOLDS, assign};
+
+    fn examples(count: usize) -> Vec<Example> {
+        let mut random = Random::stream(11, 11);
+        (0..count)
+            .map(|_| {
+                let right = f64::from(u8::from(random.uniform() < 0.5));
+                Example {
+                    statistics: [0.0; 15],
+                    buckets: (0..20).map(|_| random.below(60) as u16).collect(),
+                    tags: vec![random.below(3) as u64],
+                    targets: [right, 1.0, right],
+                    gain: 1.0 - right,
+                }
+            })
+            .collect()
+    }
+
+    fn evidence(examples: &[Example], folds: &[usize], tested: Option<usize>) -> Vec<Vec<[f64; INPUTS]>> {
+        let tables = CrossFitted::fit(examples, folds, true, 1, 2, &Progress::silent());
+        (0..examples.len()).map(|row| tables.steps(row, tested)).collect()
+    }
+
+    #[test]
+    fn no_label_of_a_fold_reaches_the_evidence_of_its_rows_or_of_the_network_tested_on_it() {
+        let examples = examples(100);
+        let folds = assign(100, &mut Random::stream(1, 1));
+        let untested = evidence(&examples, &folds, None);
+        for fold in [0, FOLDS - 1] {
+            let tested = evidence(&examples, &folds, Some(fold));
+            let mut turned = examples.clone();
+            for (example, _) in turned.iter_mut().zip(&folds).filter(|(_, own)| **own == fold) {
+                example.targets = [1.0 - example.targets[0], 0.0, 1.0 - example.targets[2]];
+                example.gain = -example.gain;
+            }
+            assert_eq!(evidence(&turned, &folds, Some(fold)), tested);
+            for (row, steps) in evidence(&turned, &folds, None).iter().enumerate() {
+                assert_eq!(*steps == untested[row], folds[row] == fold, "row {row}");
+            }
+        }
+    }
+}
