@@ -80,9 +80,8 @@ pub struct Metrics {
     registry: Arc<Registry>,
 }
 
-impl Metrics {
-    /// All counters at zero.
-    pub fn new() -> Self {
+impl Default for Metrics {
+    fn default() -> Self {
         let histogram: fn() -> Histogram = || Histogram::new(exponential_buckets(0.005, 2.0, 13));
         let mut metrics = Self {
             reconciles: Family::default(),
@@ -113,7 +112,9 @@ impl Metrics {
         metrics.registry = Arc::new(registry);
         metrics
     }
+}
 
+impl Metrics {
     /// Counts one reconcile.
     pub fn reconciled(&self, controller: &'static str, outcome: &'static str, took: Duration) {
         self.reconciles.get_or_create(&ReconcileLabels { controller, outcome }).inc();
@@ -125,7 +126,7 @@ impl Metrics {
         self.writes.get_or_create(&WriteLabels { kind: kind.to_owned(), verb }).inc();
     }
 
-    /// Everything as OpenMetrics text.
+    /// Everything as `OpenMetrics` text.
     fn text(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -194,7 +195,7 @@ mod tests {
 
     #[test]
     fn what_was_counted_is_told() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::default();
         metrics.wrote("StatefulSet", "create");
         metrics.reconciled("policy", "success", Duration::from_millis(7));
         let text = metrics.text().unwrap();

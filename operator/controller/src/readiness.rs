@@ -15,12 +15,13 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Readiness(Arc<watch::Sender<Option<String>>>);
 
-impl Readiness {
-    /// Not ready yet.
-    pub fn new() -> Self {
+impl Default for Readiness {
+    fn default() -> Self {
         Self(Arc::new(watch::Sender::new(Some("the API server".to_owned()))))
     }
+}
 
+impl Readiness {
     /// What is waited for; `None` when the operator works.
     pub fn waiting_for(&self) -> Option<String> {
         self.0.borrow().clone()

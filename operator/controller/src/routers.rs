@@ -25,7 +25,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Largest answer that is read.
 const MOST_BYTES: usize = 1 << 20;
 /// A client that was not used for this long goes.
-const CLIENT_LIFE: Duration = Duration::from_secs(300);
+const CLIENT_LIFE: Duration = Duration::from_mins(5);
 
 /// One router.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

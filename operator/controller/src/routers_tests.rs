@@ -73,7 +73,7 @@ async fn a_router_is_asked_by_its_fleets_name_at_its_own_address() {
     let certificates = certificates();
     let report = a_report("support-router-0");
     let (port, seen) = router(&certificates, "support", "200 OK", serde_json::to_vec(&report).unwrap()).await;
-    let routers = Routers::new(certificates, Metrics::new()).on_port(port);
+    let routers = Routers::new(certificates, Metrics::default()).on_port(port);
     assert_eq!(routers.report(&of("support")).await.unwrap(), report);
     assert_eq!(*seen.lock().unwrap(), ["GET /v1/assignment HTTP/1.1"]);
 }
@@ -83,7 +83,7 @@ async fn a_pod_of_another_policy_cannot_answer_in_its_place() {
     let certificates = certificates();
     let (port, seen) =
         router(&certificates, "sales", "200 OK", serde_json::to_vec(&a_report("x")).unwrap()).await;
-    let routers = Routers::new(certificates, Metrics::new()).on_port(port);
+    let routers = Routers::new(certificates, Metrics::default()).on_port(port);
     let error = routers.report(&of("support")).await.unwrap_err();
     assert!(matches!(error, RouterError::Call(_)), "{error:?}");
     assert!(seen.lock().unwrap().is_empty());
@@ -93,7 +93,7 @@ async fn a_pod_of_another_policy_cannot_answer_in_its_place() {
 async fn a_router_of_another_installation_is_not_believed() {
     let (port, seen) =
         router(&certificates(), "support", "200 OK", serde_json::to_vec(&a_report("x")).unwrap()).await;
-    let routers = Routers::new(certificates(), Metrics::new()).on_port(port);
+    let routers = Routers::new(certificates(), Metrics::default()).on_port(port);
     assert!(matches!(routers.report(&of("support")).await, Err(RouterError::Call(_))));
     assert!(seen.lock().unwrap().is_empty());
 }
@@ -104,7 +104,7 @@ async fn a_refusal_is_heard_with_its_reason() {
     let refusal = Refusal { reason: RefusalReason::DigestMismatch, message: "other bytes".into(), epoch: 3 };
     let body = serde_json::to_vec(&refusal).unwrap();
     let (port, seen) = router(&certificates, "support", "422 Unprocessable Entity", body).await;
-    let routers = Routers::new(certificates, Metrics::new()).on_port(port);
+    let routers = Routers::new(certificates, Metrics::default()).on_port(port);
     let digest = Digest::of(b"weights");
     let error = routers.put_model(&of("support"), &digest, Bytes::from_static(b"weights")).await.unwrap_err();
     assert!(matches!(error, RouterError::Refused { refusal: heard, .. } if *heard == refusal));
@@ -116,7 +116,7 @@ async fn an_answer_that_is_no_message_or_has_no_end_is_foreign() {
     let certificates = certificates();
     for body in [b"<html>".to_vec(), vec![b' '; MOST_BYTES + 1]] {
         let (port, _) = router(&certificates, "support", "200 OK", body).await;
-        let routers = Routers::new(certificates.clone(), Metrics::new()).on_port(port);
+        let routers = Routers::new(certificates.clone(), Metrics::default()).on_port(port);
         assert!(matches!(routers.report(&of("support")).await, Err(RouterError::Foreign(_))));
     }
 }

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Without a report for this long, a candidate with weight is paused.
-const BLIND_LIMIT: Duration = Duration::from_secs(60);
+const BLIND_LIMIT: Duration = Duration::from_mins(1);
 /// A candidate's weight holds for at least this many intervals between two calls.
 const LEASE_INTERVALS: u32 = 5;
 /// And for at least this many seconds: a call that is a little late takes nothing away.
@@ -59,8 +59,8 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
     let extra = arguments.source_ca_file.as_ref().map(std::fs::read).transpose();
     let extra = extra.map_err(RunError::SourceAuthorities)?;
     let https = HttpsSource::new(&arguments.allow_private_sources, extra.as_deref())?;
-    let metrics = Metrics::new();
-    let (readiness, leadership) = (Readiness::new(), Leadership::new());
+    let metrics = Metrics::default();
+    let (readiness, leadership) = (Readiness::default(), Leadership::default());
     let stop = stop_on_signal()?;
     let page =
         metrics::serve(arguments.metrics_listen, metrics.clone(), readiness.clone(), leadership.clone());

@@ -193,6 +193,14 @@ impl Writer {
     }
 }
 
+/// Whether two statuses differ as the API server would see them: times have whole seconds there.
+pub fn differs<S: Serialize>(wished: &S, standing: &S) -> bool {
+    match (serde_json::to_value(wished), serde_json::to_value(standing)) {
+        (Ok(wished), Ok(standing)) => wished != standing,
+        _ => true,
+    }
+}
+
 /// The patch that hands the fields a POST of `manager` wrote to its apply; `None` where there are none.
 fn hand_over(live: &Value, manager: &str) -> Option<Value> {
     let standing = live.pointer("/metadata/managedFields")?.as_array()?;
@@ -222,9 +230,17 @@ fn hand_over(live: &Value, manager: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     fn live(entries: &Value) -> Value {
         json!({ "metadata": { "resourceVersion": "7", "managedFields": entries } })
+    }
+
+    #[test]
+    fn a_part_of_a_second_is_no_difference() {
+        let at = |text: &str| Time(text.parse().unwrap());
+        assert!(!differs(&at("2026-01-01T00:00:00.7Z"), &at("2026-01-01T00:00:00Z")));
+        assert!(differs(&at("2026-01-01T00:00:01Z"), &at("2026-01-01T00:00:00Z")));
     }
 
     #[test]

@@ -48,7 +48,7 @@ const fn v6(part: [u16; 8], length: u8) -> Ipv6Net {
 
 /// Whether the operator may connect to `address` for a tenant. Forms that hide an IPv4 address (mapped, NAT64, 6to4,
 /// Teredo) lie outside what is public in IPv6 and are refused whatever they hide.
-pub fn may_connect(address: IpAddr, allowed: &[IpNet]) -> bool {
+pub(super) fn may_connect(address: IpAddr, allowed: &[IpNet]) -> bool {
     if allowed.iter().any(|range| range.contains(&address)) {
         return true;
     }

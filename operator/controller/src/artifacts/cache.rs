@@ -19,7 +19,7 @@ pub struct Artifact {
 
 /// Whose artifact: a digest known in one namespace opens nothing in another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
+pub(super) struct Key {
     /// Namespace of the RouterModel.
     pub namespace: String,
     /// Its digest.
@@ -28,7 +28,7 @@ pub struct Key {
 
 /// Holds artifacts up to a number of bytes; what was not asked for the longest goes first.
 #[derive(Debug)]
-pub struct Cache {
+pub(super) struct Cache {
     most_bytes: usize,
     bytes: usize,
     turn: u64,
@@ -37,12 +37,12 @@ pub struct Cache {
 
 impl Cache {
     /// An empty cache.
-    pub fn new(most_bytes: usize) -> Self {
+    pub(super) fn new(most_bytes: usize) -> Self {
         Self { most_bytes, bytes: 0, turn: 0, entries: HashMap::new() }
     }
 
     /// The artifact, if it is held.
-    pub fn get(&mut self, key: &Key) -> Option<Artifact> {
+    pub(super) fn get(&mut self, key: &Key) -> Option<Artifact> {
         self.turn += 1;
         let (asked, artifact) = self.entries.get_mut(key)?;
         *asked = self.turn;
@@ -50,7 +50,7 @@ impl Cache {
     }
 
     /// Holds an artifact, at the cost of others if need be.
-    pub fn put(&mut self, key: Key, artifact: Artifact) {
+    pub(super) fn put(&mut self, key: Key, artifact: Artifact) {
         self.turn += 1;
         self.bytes += artifact.bytes.len();
         if let Some((_, old)) = self.entries.insert(key, (self.turn, artifact)) {

@@ -7,7 +7,7 @@ use tinydancer_crds::routing_policy::KeyReference;
 
 /// Why an artifact was not read.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigMapError {
+pub(super) enum ConfigMapError {
     /// It is not there.
     #[error("ConfigMap '{0}' must exist in the model's namespace")]
     NotFound(String),
@@ -34,7 +34,7 @@ pub enum ConfigMapError {
 ///
 /// # Errors
 /// Where ConfigMap or key are not there or cannot be read.
-pub async fn read(
+pub(super) async fn read(
     client: &Client,
     namespace: &str,
     reference: &KeyReference,

@@ -32,7 +32,7 @@ const MOST_CACHED_BYTES: usize = 64 << 20;
 /// Wait after the first failure, doubled each time.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 /// Longest wait.
-const LONGEST_RETRY: Duration = Duration::from_secs(120);
+const LONGEST_RETRY: Duration = Duration::from_mins(2);
 
 /// What is known of a model's artifact right now.
 #[derive(Clone, Debug)]
@@ -179,7 +179,7 @@ impl Shared {
     async fn attempt(&self, source: Source, spec: SourceSpec) {
         let outcome = self.fetch(&source.key, &spec).await;
         let call = if spec.https.is_some() { "https" } else { "config_map" };
-        let told = outcome.as_ref().map_or_else(|error| error.reason(), |_| "success");
+        let told = outcome.as_ref().map_or_else(FetchError::reason, |_| "success");
         self.metrics.fetches.get_or_create(&CallLabels { call, outcome: told }).inc();
         let mut state = self.lock();
         match outcome {

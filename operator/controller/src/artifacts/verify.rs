@@ -96,8 +96,8 @@ mod tests {
         Trust { keys: vec![TrustedKey { id: "release".into(), secret_ref }], require_signature: true }
     }
 
-    fn key(_: &str) -> Result<String, String> {
-        Ok(PUBLIC_KEY.to_owned())
+    fn key(id: &str) -> Result<String, String> {
+        if id == "release" { Ok(PUBLIC_KEY.to_owned()) } else { Err("another key was asked for".to_owned()) }
     }
 
     #[test]

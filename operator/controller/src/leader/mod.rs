@@ -24,7 +24,7 @@ use rule::{Rule, Seen, Step, Timing};
 /// Time one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Without a turn of the loop for this long, the process is stuck.
-const STALLED_AFTER: Duration = Duration::from_secs(60);
+const STALLED_AFTER: Duration = Duration::from_mins(1);
 
 /// Whether this replica may write. Cloning shares the answer.
 #[derive(Clone, Debug)]
@@ -40,9 +40,8 @@ struct Shared {
     holds: watch::Sender<bool>,
 }
 
-impl Leadership {
-    /// Not holding.
-    pub fn new() -> Self {
+impl Default for Leadership {
+    fn default() -> Self {
         Self(Arc::new(Shared {
             started: Instant::now(),
             until: AtomicU64::new(0),
@@ -50,7 +49,9 @@ impl Leadership {
             holds: watch::Sender::new(false),
         }))
     }
+}
 
+impl Leadership {
     /// Whether a write that is sent now is this replica's to send. Ask before every write.
     pub fn may_write(&self) -> bool {
         self.millis() < self.0.until.load(Ordering::Acquire)
@@ -77,7 +78,7 @@ impl Leadership {
     /// A leadership that always holds, for tests of what stands behind it.
     #[cfg(test)]
     pub(crate) fn always() -> Self {
-        let leadership = Self::new();
+        let leadership = Self::default();
         leadership.0.until.store(u64::MAX, Ordering::Release);
         leadership
     }

@@ -8,11 +8,11 @@
 use std::time::Duration;
 
 /// Time since this process started, on its monotonic clock.
-pub type Moment = Duration;
+pub(super) type Moment = Duration;
 
 /// The times of the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
+pub(super) struct Timing {
     /// Without a renewal for this long, others may take the Lease.
     pub lease: Duration,
     /// How often the holder renews.
@@ -23,7 +23,7 @@ pub struct Timing {
 
 impl Timing {
     /// Fifteen seconds, renewed every two, given up after ten.
-    pub const DEFAULT: Self = Self {
+    pub(super) const DEFAULT: Self = Self {
         lease: Duration::from_secs(15),
         renew: Duration::from_secs(2),
         margin: Duration::from_secs(5),
@@ -32,7 +32,7 @@ impl Timing {
 
 /// What a read of the Lease showed: everything a holder changes with a renewal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub(super) struct Seen {
     /// Who holds it; empty after a release.
     pub holder: String,
     /// The renew time as text; never compared with a clock, only with itself.
@@ -43,7 +43,7 @@ pub struct Seen {
 
 /// What to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     /// Make the Lease, holding it.
     Create,
     /// Write oneself into it, guarded by the version that was read.
@@ -56,7 +56,7 @@ pub enum Step {
 
 /// One replica's view of the Lease.
 #[derive(Clone, Debug)]
-pub struct Rule {
+pub(super) struct Rule {
     identity: String,
     timing: Timing,
     observed: Option<(Seen, Moment)>,
@@ -66,12 +66,12 @@ pub struct Rule {
 impl Rule {
     /// A replica that has seen nothing yet. `identity` must be new with every start of the process: a successor may
     /// not mistake its predecessor's Lease for its own.
-    pub fn new(identity: String, timing: Timing) -> Self {
+    pub(super) fn new(identity: String, timing: Timing) -> Self {
         Self { identity, timing, observed: None, began: None }
     }
 
     /// Takes in what a read showed (`None`: no Lease) and says what to do.
-    pub fn observe(&mut self, seen: Option<Seen>, now: Moment) -> Step {
+    pub(super) fn observe(&mut self, seen: Option<Seen>, now: Moment) -> Step {
         let Some(seen) = seen else {
             self.observed = None;
             self.began = None;
@@ -93,18 +93,19 @@ impl Rule {
     }
 
     /// A write that began at `began` succeeded and left the Lease as `seen`.
-    pub fn wrote(&mut self, seen: Seen, began: Moment) {
+    pub(super) fn wrote(&mut self, seen: Seen, began: Moment) {
         self.observed = Some((seen, began));
         self.began = Some(began);
     }
 
     /// The moment from which on this replica must not write; `None` if it does not hold the Lease.
-    pub fn holds_until(&self) -> Option<Moment> {
+    pub(super) fn holds_until(&self) -> Option<Moment> {
         self.began.map(|began| began + self.timing.lease.saturating_sub(self.timing.margin))
     }
 
     /// Whether this replica may write now.
-    pub fn may_write(&self, now: Moment) -> bool {
+    #[cfg(test)]
+    fn may_write(&self, now: Moment) -> bool {
         self.holds_until().is_some_and(|end| now < end)
     }
 }

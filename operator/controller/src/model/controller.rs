@@ -32,7 +32,7 @@ use crate::{
     leader::Leadership,
     metrics::Metrics,
     scope::Scope,
-    writer::{WriteError, Writer},
+    writer::{WriteError, Writer, differs},
 };
 
 use super::status::status;
@@ -44,7 +44,7 @@ const FETCH_WAIT: Duration = Duration::from_millis(300);
 /// Wait until an artifact that failed is asked for again; the fetch itself backs off.
 const FAILED_WAIT: Duration = Duration::from_secs(2);
 /// Wait when nothing is to be done.
-const SETTLED_WAIT: Duration = Duration::from_secs(300);
+const SETTLED_WAIT: Duration = Duration::from_mins(5);
 
 type GuardedPolicy = DeserializeGuard<RoutingPolicy>;
 type GuardedModel = DeserializeGuard<RouterModel>;
@@ -158,7 +158,7 @@ async fn look(world: &World, model: &RouterModel) -> Result<Action, ReconcileErr
         .filter(|policy| policy.namespace() == namespace);
     let standing = model.status.clone().unwrap_or_default();
     let wished = status(model, &artifact, here, Timestamp::now());
-    if wished != standing {
+    if differs(&wished, &standing) {
         world.parts.writer.status(model, &wished).await?;
         if wished.artifact != standing.artifact && wished.artifact != Some(ArtifactState::Pending) {
             let verified = wished.conditions.iter().find(|condition| condition.type_ == types::VERIFIED);
@@ -183,6 +183,7 @@ fn key(model: &GuardedModel) -> (String, String) {
     (model.namespace().unwrap_or_default(), model.name_any())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 fn back_off(model: Arc<GuardedModel>, error: &ReconcileError, world: Arc<World>) -> Action {
     if matches!(error, ReconcileError::Write(WriteError::NotLeading)) {
         return Action::await_change();

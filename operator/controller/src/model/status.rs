@@ -15,7 +15,7 @@ use crate::artifacts::Outcome;
 const MOST_ROLLOUTS: usize = 32;
 
 /// The status that a model should have.
-pub fn status<'policy>(
+pub(super) fn status<'policy>(
     model: &RouterModel,
     artifact: &Outcome,
     policies: impl Iterator<Item = &'policy RoutingPolicy>,

@@ -21,13 +21,13 @@ use crate::{
     credentials,
     events::Happening,
     routers::Router,
-    writer::{Wished, WriteError},
+    writer::{Wished, WriteError, differs},
 };
 
 use super::{controller::PolicyWorld, observe::Observation};
 
 /// Pods that are called at the same time.
-const CONCURRENT_CALLS: usize = 16;
+const CONCURRENT_CALLS: usize = 64;
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,7 @@ pub enum ApplyError {
 ///
 /// # Errors
 /// Where the record or the status is not taken; the policy is to be looked at again.
-pub async fn commit(
+pub(super) async fn commit(
     world: &PolicyWorld,
     policy: &RoutingPolicy,
     observation: &Observation,
@@ -60,7 +60,7 @@ pub async fn commit(
             None => world.writer.create(&wished).await?,
         }
     }
-    if plan.status != observation.observed.status {
+    if differs(&plan.status, &observation.observed.status) {
         world.writer.status(policy, &plan.status).await?;
     }
     for event in &plan.events {
@@ -73,7 +73,7 @@ pub async fn commit(
 ///
 /// # Errors
 /// The first failure that is not a router's: those are told by what is heard from the pod.
-pub async fn act(
+pub(super) async fn act(
     world: &PolicyWorld,
     policy: &RoutingPolicy,
     observation: &Observation,

@@ -304,6 +304,7 @@ fn key(policy: &GuardedPolicy) -> (String, String) {
     (policy.namespace().unwrap_or_default(), policy.name_any())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 fn back_off(policy: Arc<GuardedPolicy>, error: &ReconcileError, world: Arc<PolicyWorld>) -> Action {
     if error.class() == "standby" {
         return Action::await_change();
@@ -316,7 +317,7 @@ fn back_off(policy: Arc<GuardedPolicy>, error: &ReconcileError, world: Arc<Polic
 }
 
 /// What lies behind an error, for the log.
-pub(crate) fn sources(error: &dyn std::error::Error) -> String {
+pub fn sources(error: &dyn std::error::Error) -> String {
     let mut texts = Vec::new();
     let mut source = error.source();
     while let Some(error) = source {

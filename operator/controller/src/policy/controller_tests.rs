@@ -43,18 +43,21 @@ impl Api {
         if parts.method != Method::GET {
             state.writes.push(format!("{} {path}", parts.method));
         }
-        let refused = state.refuse_conflict.is_some_and(|kind| path.contains(kind)) && parts.method != Method::GET;
+        let refused =
+            state.refuse_conflict.is_some_and(|kind| path.contains(kind)) && parts.method != Method::GET;
         let (status, value) = match parts.method {
             _ if refused => (StatusCode::CONFLICT, Value::Null),
-            Method::GET if path.ends_with("/pods") => {
-                (StatusCode::OK, json!({ "apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": [] }))
-            }
+            Method::GET if path.ends_with("/pods") => (
+                StatusCode::OK,
+                json!({ "apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": [] }),
+            ),
             Method::GET => match state.objects.get(&path) {
                 Some(object) => (StatusCode::OK, object.clone()),
                 None => (StatusCode::NOT_FOUND, Value::Null),
             },
             Method::POST => {
-                let name = sent.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("event").to_owned();
+                let name =
+                    sent.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("event").to_owned();
                 state.store(&format!("{path}/{name}"), sent)
             }
             Method::PUT => state.store(&path, sent),
@@ -116,7 +119,7 @@ fn world(api: &Api) -> PolicyWorld {
         &json!({ "metadata": { "namespace": "team", "uid": "u1", "generation": 1, "resourceVersion": "1" } }),
     );
     api.0.lock().unwrap().objects.insert(POLICY.to_owned(), policy);
-    let (client, metrics, leadership) = (api.client(), Metrics::new(), Leadership::always());
+    let (client, metrics, leadership) = (api.client(), Metrics::default(), Leadership::always());
     let https = HttpsSource::new(&[], None).unwrap();
     let parts = PolicyParts {
         leadership: leadership.clone(),
@@ -130,7 +133,7 @@ fn world(api: &Api) -> PolicyWorld {
             lease_seconds: 10,
             poll_interval: Duration::from_secs(1),
             settled_interval: Duration::from_secs(30),
-            blind_limit: Duration::from_secs(60),
+            blind_limit: Duration::from_mins(1),
         },
         client,
         metrics,
@@ -147,7 +150,10 @@ async fn a_settled_policy_causes_no_writes() {
         look(&world, &api.policy()).await.unwrap();
         writes.push(api.writes());
     }
-    assert!(writes[0].iter().any(|write| write.ends_with("POST /api/v1/namespaces/team/configmaps")), "{writes:?}");
+    assert!(
+        writes[0].iter().any(|write| write.ends_with("POST /api/v1/namespaces/team/configmaps")),
+        "{writes:?}"
+    );
     assert!(writes.iter().flatten().any(|write| write.ends_with("/statefulsets")), "{writes:?}");
     assert_eq!(writes[3], Vec::<String>::new(), "{writes:?}");
 }
@@ -181,7 +187,7 @@ async fn nothing_is_written_without_the_lease() {
     let api = Api::default();
     let mut world = world(&api);
     let metrics = world.metrics.clone();
-    world.writer = Writer::new(api.client(), Leadership::new(), metrics);
+    world.writer = Writer::new(api.client(), Leadership::default(), metrics);
     let error = look(&world, &api.policy()).await.unwrap_err();
     assert_eq!(error.class(), "standby");
     assert_eq!(api.writes(), Vec::<String>::new());

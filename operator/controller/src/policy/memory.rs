@@ -9,7 +9,7 @@ use tinydancer_protocol::{Refusal, Report};
 
 /// One pod, as heard.
 #[derive(Clone, Debug)]
-pub struct Heard {
+pub(super) struct Heard {
     /// The last report, and since when it is known.
     pub report: Option<Report>,
     /// When it came; without one, when the pod was first seen.
@@ -20,37 +20,37 @@ pub struct Heard {
 
 /// All fleets, by the uid of the policy, then by the uid of the pod.
 #[derive(Debug, Default)]
-pub struct Memory(HashMap<String, HashMap<String, Heard>>);
+pub(super) struct Memory(HashMap<String, HashMap<String, Heard>>);
 
 impl Memory {
     /// What is known of a pod that is there now.
-    pub fn pod(&mut self, policy: &str, pod: &str, now: Instant) -> Heard {
+    pub(super) fn pod(&mut self, policy: &str, pod: &str, now: Instant) -> Heard {
         let fleet = self.0.entry(policy.to_owned()).or_default();
         fleet.entry(pod.to_owned()).or_insert(Heard { report: None, since: now, refusal: None }).clone()
     }
 
     /// A report came.
-    pub fn reported(&mut self, policy: &str, pod: &str, report: Report, now: Instant) {
+    pub(super) fn reported(&mut self, policy: &str, pod: &str, report: Report, now: Instant) {
         let fleet = self.0.entry(policy.to_owned()).or_default();
         fleet.insert(pod.to_owned(), Heard { report: Some(report), since: now, refusal: None });
     }
 
     /// A refusal came.
-    pub fn refused(&mut self, policy: &str, pod: &str, refusal: Refusal) {
+    pub(super) fn refused(&mut self, policy: &str, pod: &str, refusal: Refusal) {
         if let Some(heard) = self.0.get_mut(policy).and_then(|fleet| fleet.get_mut(pod)) {
             heard.refusal = Some(refusal);
         }
     }
 
     /// Forgets pods that are gone.
-    pub fn keep_pods(&mut self, policy: &str, pods: &HashSet<String>) {
+    pub(super) fn keep_pods(&mut self, policy: &str, pods: &HashSet<String>) {
         if let Some(fleet) = self.0.get_mut(policy) {
             fleet.retain(|pod, _| pods.contains(pod));
         }
     }
 
     /// Forgets policies that are gone.
-    pub fn keep_policies(&mut self, is_there: impl Fn(&str) -> bool) {
+    pub(super) fn keep_policies(&mut self, is_there: impl Fn(&str) -> bool) {
         self.0.retain(|policy, _| is_there(policy));
     }
 }

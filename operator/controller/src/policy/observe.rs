@@ -39,7 +39,7 @@ use crate::{
 use super::controller::PolicyWorld;
 
 /// Routers that are asked at the same time.
-const CONCURRENT_CALLS: usize = 16;
+const CONCURRENT_CALLS: usize = 64;
 
 /// Why a policy could not be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +59,7 @@ pub enum ObserveError {
 }
 
 /// What was seen: what the plan may know, and beside it what only the shell needs.
-pub struct Observation {
+pub(super) struct Observation {
     /// What the plan may know.
     pub observed: Observed,
     /// The objects under the fleet's names as the API server gave them, by kind and name.
@@ -80,7 +80,7 @@ pub struct Observation {
 ///
 /// # Errors
 /// Where the object has no identity, which the API server does not let happen.
-pub fn input(policy: &RoutingPolicy) -> Result<PolicyInput, ObserveError> {
+pub(super) fn input(policy: &RoutingPolicy) -> Result<PolicyInput, ObserveError> {
     let uid = policy.uid().ok_or(ObserveError::Identity)?;
     let namespace = policy.namespace().ok_or(ObserveError::Identity)?;
     Ok(PolicyInput {
@@ -95,7 +95,7 @@ pub fn input(policy: &RoutingPolicy) -> Result<PolicyInput, ObserveError> {
 ///
 /// # Errors
 /// Where the API server does not give something: a plan made on half a view could do harm.
-pub async fn observe(
+pub(super) async fn observe(
     world: &PolicyWorld,
     policy: &RoutingPolicy,
     input: &PolicyInput,
@@ -363,8 +363,7 @@ impl PolicyWorld {
                 self.memory().refused(policy, pod, *refusal);
             }
             Err(error) => {
-                let source = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::debug!(pod, %error, source, "no answer");
+                tracing::debug!(pod, %error, source = super::controller::sources(&error), "no answer");
             }
         }
     }
