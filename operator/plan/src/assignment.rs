@@ -13,9 +13,9 @@ use crate::{
     rollout::Rollout,
 };
 
-/// Brings the record's assignment and boot assignment in line with the rest of the record. What changes gets a larger
-/// epoch than any that the record or a pod knows.
-pub(crate) fn renew(record: &mut Record, observed: &Observed) {
+/// Brings the record's assignment and boot assignment in line with the rest of the record. What is not as the pods were
+/// told last gets a larger epoch than any that the record or a pod knows.
+pub(crate) fn renew(record: &mut Record, told: &Assignment, observed: &Observed) {
     let wished = wished(record, &observed.settings);
     let boot = Assignment {
         stable: record.stable.as_ref().map(|stable| stable.model.clone()),
@@ -24,7 +24,7 @@ pub(crate) fn renew(record: &mut Record, observed: &Observed) {
         ..wished.clone()
     };
     let boot_changes = boot != record.boot || boot.epoch == 0;
-    let changes = wished != record.assignment || wished.epoch == 0 || is_overtaken(record, observed);
+    let changes = wished != *told || wished.epoch == 0 || is_overtaken(record, observed);
     if changes {
         let newest = FleetView::new(&observed.pods, &record.assignment, &observed.settings).newest_epoch();
         let mut epoch = newest.max(record.assignment.epoch).max(record.boot.epoch).saturating_add(1);

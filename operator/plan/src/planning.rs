@@ -88,7 +88,7 @@ fn planned(
     if let Some(valid) = valid {
         configure(&mut record, &recorded, valid, observed);
     }
-    assignment::renew(&mut record, observed);
+    assignment::renew(&mut record, &recorded.assignment, observed);
     if !is_due && events.is_none() && is_only_evidence(&record, &recorded) {
         record = recorded;
     }

@@ -88,7 +88,7 @@ impl EvidenceBank {
                 && owner.attempt == attempt
                 && owner.configuration_digest == configuration
                 && owner.incarnation == report.incarnation;
-            if belongs && !self.closed.contains(&owner.incarnation) {
+            if belongs && !self.closed.contains(&owner.incarnation) && is_plausible(&evidence.snapshot) {
                 self.open.insert(owner.incarnation, OpenEvidence::of(&pod.uid, report, evidence));
             }
         }
@@ -131,6 +131,18 @@ impl EvidenceBank {
     pub fn uncertainty(&self) -> UncertaintySum {
         self.open.values().map(|last| last.uncertainty).fold(self.banked_uncertainty, UncertaintySum::plus)
     }
+}
+
+/// Whether sums of these numbers stay numbers: one that does not could never be read back from the record.
+fn is_plausible(snapshot: &EvidenceSnapshot) -> bool {
+    const LARGEST: f64 = 1e15;
+    let is_small = |number: f64| number.abs() <= LARGEST;
+    snapshot.guards.values().all(|guard| {
+        let below = guard.below.unwrap_or_default();
+        let numbers =
+            [guard.sum, guard.sum_of_squares, guard.above.harm, guard.above.safe, below.harm, below.safe];
+        numbers.into_iter().all(is_small)
+    })
 }
 
 /// Whether the process will not report any more: its pod is gone or runs another one. A pod that is merely silent
