@@ -49,6 +49,11 @@ impl Findings<'_> {
         self.replicas.is_some_and(|replicas| replicas > 0 && self.ready_pods() >= replicas)
     }
 
+    /// Whether the model on trial is the one that the spec vouches for.
+    fn is_vouched(&self) -> bool {
+        matches!(self.target, Some(Target::Model { trusted: true, .. })) && self.rollout().is_active()
+    }
+
     fn rollout(&self) -> Rollout {
         self.record.map_or(Rollout::Stable, |record| record.rollout)
     }
@@ -71,6 +76,10 @@ fn ready(findings: &Findings<'_>) -> Wish {
         return wish(types::READY, Some(false), reason, message);
     }
     let Some(stable) = &record.stable else {
+        if let Some(trial) = record.trial.as_ref().filter(|_| findings.is_vouched()) {
+            let message = format!("{} is not on every pod yet", trial.model.name);
+            return wish(types::READY, Some(false), reasons::FLEET_PROGRESSING, message);
+        }
         let message = "no model serves yet; everything goes to the Powerful tier".to_owned();
         return wish(types::READY, Some(true), reasons::POWERFUL_ONLY, message);
     };

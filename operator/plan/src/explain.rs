@@ -9,6 +9,9 @@ use crate::{
     rollout::{Cause, Judged, PauseReason, Rollout, Transition},
 };
 
+/// Characters of a pod's own words that are passed on: an event takes a thousand in all.
+const QUOTED: usize = 300;
+
 /// The transition for people.
 pub(crate) fn message(
     transition: Transition,
@@ -67,7 +70,9 @@ fn rollback(cause: Cause, judged: &Judged, numbers: &impl Fn() -> String) -> Str
             None => numbers(),
         },
         Cause::CandidateRefused => match &judged.refusal {
-            Some((pod, why)) => format!("pod {pod} refuses it: {why}"),
+            Some((pod, why)) => {
+                format!("pod {pod} refuses it: {}", why.chars().take(QUOTED).collect::<String>())
+            }
             None => "a pod refuses it".to_owned(),
         },
         Cause::Aborted => format!("aborted by annotation; {}", numbers()),

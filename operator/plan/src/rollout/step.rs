@@ -223,3 +223,6 @@ fn paused_or_resumed(reason: PauseReason, at: Halt, signals: &Signals) -> Option
     };
     resumes.then_some(to(at.resumed(), reasons::RESUMED))
 }
+
+#[cfg(test)]
+mod tests;
