@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tinydancer_trainer::evaluate::{Report, out_of_fold, with_model};
+use tinydancer_trainer::evaluate::{out_of_fold, with_model};
 use tinydancer_trainer::fit::Recipe;
 use tinydancer_trainer::folds::FOLDS;
 use tinydancer_trainer::metrics::Estimate;
+use tinydancer_trainer::report::{Method, Report};
 
 use crate::files;
 use crate::selection::{Making, Rows, progress};
@@ -78,14 +79,16 @@ fn print(report: &Report) {
     println!("{:<18} {:<22} {:<22} {:.3}", "always Lightweight", "", "0", report.always_lightweight);
 }
 
-fn method(method: &str) -> &str {
+fn method(method: Method) -> &'static str {
     match method {
-        "in-sample" => "IN-SAMPLE: the model was trained on exactly these rows, so these figures flatter it",
-        "other rows" => {
-            "not the rows the model was trained on as a whole; whether some of them were among those is not known"
-        }
-        _ => {
+        Method::OutOfFold => {
             "out-of-fold: each row is scored by an artifact that was fitted, stopped and calibrated without its fold"
+        }
+        Method::InSample => {
+            "IN-SAMPLE: the model was trained on exactly these rows, so these figures flatter it"
+        }
+        Method::OtherRows => {
+            "not the rows the model was trained on as a whole; whether some of them were among those is not known"
         }
     }
 }

@@ -1,38 +1,23 @@
-//! How well models route, with bootstrap intervals, beside what anybody gets without one.
+//! Predictions for graded rows: out-of-fold, or by a model that exists.
 
-use serde::Serialize;
-use tinydancer_engine::{Calibration, Features, Model, ScoreError};
+use tinydancer_engine::artifact::WriteError;
+use tinydancer_engine::{DecisionRule, Features, Model, ScoreError, Tier};
 
 use crate::assemble::{Identity, assemble};
 use crate::corpus::extract;
 use crate::data::{self, Row};
 use crate::fit::{Recipe, fit};
 use crate::folds::{FOLDS, assign};
-use crate::metrics::{Estimate, Ranking, Recovery, calibration_error, resample};
 use crate::progress::Progress;
 use crate::random::Random;
-use crate::train::TrainError;
-
-/// Bootstrap samples behind an interval.
-const RESAMPLES: usize = 1000;
-/// The promises that are tried out, thousandths of regret.
-const PROMISES: [u16; 4] = [20, 50, 80, 100];
-
-/// What a model said about one row, with the calibration it decided by.
-#[derive(Debug, Clone, Copy)]
-struct Prediction {
-    score: f64,
-    confidence: f64,
-    /// Whether Lightweight was chosen under each of [`PROMISES`].
-    lightweight: [bool; PROMISES.len()],
-}
+use crate::report::{Method, PROMISES, Prediction, Report, report};
 
 /// Why rows could not be predicted.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
-    /// Data or artifact.
-    #[error(transparent)]
-    Train(#[from] TrainError),
+    /// A fold makes no artifact.
+    #[error("failed to write the artifact of a fold")]
+    Write(#[from] WriteError),
     /// The model failed on a row.
     #[error("failed to score row {row}")]
     Score {
@@ -44,56 +29,6 @@ pub enum EvaluateError {
     /// There is nothing to gain by routing.
     #[error("the rows must hold a quality gap: Powerful is not better on average")]
     NoGap,
-}
-
-/// The figures of one way to rank prompts.
-#[derive(Debug, Clone, Serialize)]
-pub struct RouterFigures {
-    /// Which.
-    pub router: &'static str,
-    /// Area under the recovery curve.
-    pub apgr: Estimate,
-    /// Call share that recovers half the gap.
-    pub cpt50: Estimate,
-    /// Call share that recovers 80 % of the gap.
-    pub cpt80: Estimate,
-    /// Calibration error of P(Lightweight good enough), where the router gives one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ece: Option<Estimate>,
-}
-
-/// What happened under one promise.
-#[derive(Debug, Clone, Serialize)]
-pub struct PromiseFigures {
-    /// Thousandths of regret that were promised.
-    pub permille: u16,
-    /// Mean loss of quality where Lightweight answered and Powerful was better.
-    pub regret: Estimate,
-    /// Share of calls to Powerful.
-    pub powerful_share: Estimate,
-    /// Mean quality.
-    pub quality: Estimate,
-}
-
-/// A whole evaluation.
-#[derive(Debug, Clone, Serialize)]
-pub struct Report {
-    /// Rows scored.
-    pub rows: usize,
-    /// Digest of the rows.
-    pub data: String,
-    /// How the predictions were made: `out-of-fold`, `in-sample`, or `other rows`.
-    pub method: &'static str,
-    /// Mean quality with every call to Lightweight.
-    pub always_lightweight: f64,
-    /// Mean quality with every call to Powerful.
-    pub always_powerful: f64,
-    /// Ways to rank.
-    pub routers: Vec<RouterFigures>,
-    /// APGR of the network minus that of prompt length, over the same bootstrap samples.
-    pub gain_over_length: Estimate,
-    /// What the network's thresholds kept.
-    pub promises: Vec<PromiseFigures>,
 }
 
 /// Trains in each outer fold without it, all steps from tables to calibration, and scores it with the artifact made.
@@ -119,13 +54,13 @@ pub fn out_of_fold(rows: &[Row], recipe: Recipe, progress: &Progress) -> Result<
             seed: recipe.seed,
             parent: None,
         };
-        let bytes = assemble(&fitted, identity).map_err(TrainError::from)?;
-        let model = Model::from_bytes(&bytes).map_err(|source| TrainError::Write(source.into()))?;
+        let model = Model::from_bytes(&assemble(&fitted, identity)?).map_err(WriteError::from)?;
         for row in (0..rows.len()).filter(|row| folds[*row] == fold) {
             predictions[row] = Some(predict(&model, &rows[row], recipe.tags, row)?);
         }
     }
-    report(rows, &predictions.into_iter().flatten().collect::<Vec<_>>(), "out-of-fold", recipe.seed)
+    let predictions: Vec<Prediction> = predictions.into_iter().flatten().collect();
+    report(rows, &predictions, Method::OutOfFold, recipe.seed).ok_or(EvaluateError::NoGap)
 }
 
 /// Scores rows with a model that exists, with or without their tags.
@@ -133,132 +68,21 @@ pub fn out_of_fold(rows: &[Row], recipe: Recipe, progress: &Progress) -> Result<
 /// # Errors
 /// If the model fails on a row, or Powerful is not better on average.
 pub fn with_model(rows: &[Row], model: &Model, tags: bool, seed: u64) -> Result<Report, EvaluateError> {
-    let method = if data::digest(rows) == model.metadata().data { "in-sample" } else { "other rows" };
+    let own = data::digest(rows) == model.metadata().data;
+    let method = if own { Method::InSample } else { Method::OtherRows };
     let predictions: Result<Vec<Prediction>, EvaluateError> =
         rows.iter().enumerate().map(|(row, request)| predict(model, request, tags, row)).collect();
-    report(rows, &predictions?, method, seed)
+    report(rows, &predictions?, method, seed).ok_or(EvaluateError::NoGap)
 }
 
 fn predict(model: &Model, row: &Row, tags: bool, index: usize) -> Result<Prediction, EvaluateError> {
     let features = Features::extract(&row.prompt, row.tags().filter(|_| tags));
     let score = model.score(&features).map_err(|source| EvaluateError::Score { row: index, source })?;
-    let calibration: &Calibration = &model.metadata().calibration;
+    let lightweight =
+        |permille| model.decide(&score, &DecisionRule::Risk { permille }).tier == Tier::Lightweight;
     Ok(Prediction {
         score: f64::from(score.score),
         confidence: f64::from(score.confidence()),
-        lightweight: PROMISES
-            .map(|promise| calibration.lambda(promise).is_some_and(|lambda| score.score <= lambda)),
+        lightweight: PROMISES.map(lightweight),
     })
-}
-
-fn report(
-    rows: &[Row],
-    predictions: &[Prediction],
-    method: &'static str,
-    seed: u64,
-) -> Result<Report, EvaluateError> {
-    let mut random = Random::stream(seed, 3);
-    let network: Vec<f64> = predictions.iter().map(|prediction| prediction.score).collect();
-    let length: Vec<f64> = rows.iter().map(|row| row.prompt.chars().count() as f64).collect();
-    let chance: Vec<f64> = rows.iter().map(|_| random.uniform()).collect();
-    let samples: Vec<Vec<u32>> = (0..RESAMPLES).map(|_| resample(rows.len(), &mut random)).collect();
-    let bootstrap = Bootstrap { rows, samples };
-    let routers = [("tier network", network), ("prompt length", length), ("random", chance)];
-    let curves: Vec<Curve> = routers
-        .iter()
-        .map(|(_, scores)| bootstrap.curve(scores))
-        .collect::<Option<_>>()
-        .ok_or(EvaluateError::NoGap)?;
-    let ece = bootstrap.calibration(predictions);
-    let figures = |(index, (router, _)): (usize, &(&'static str, Vec<f64>))| RouterFigures {
-        router,
-        apgr: curves[index].estimate(|recovery| recovery.apgr),
-        cpt50: curves[index].estimate(|recovery| recovery.cpt50),
-        cpt80: curves[index].estimate(|recovery| recovery.cpt80),
-        ece: (index == 0).then_some(ece),
-    };
-    let mean = |quality: fn(&Row) -> f64| rows.iter().map(quality).sum::<f64>() / rows.len() as f64;
-    Ok(Report {
-        rows: rows.len(),
-        data: data::digest(rows).to_string(),
-        method,
-        always_lightweight: mean(|row| row.lightweight),
-        always_powerful: mean(|row| row.powerful),
-        routers: routers.iter().enumerate().map(figures).collect(),
-        gain_over_length: curves[0].apgr_over(&curves[1]),
-        promises: bootstrap.promises(predictions),
-    })
-}
-
-/// The rows with the samples that every figure is taken on, so that figures can be compared sample by sample.
-struct Bootstrap<'a> {
-    rows: &'a [Row],
-    samples: Vec<Vec<u32>>,
-}
-
-/// Recovery on the rows and on every sample.
-struct Curve {
-    value: Recovery,
-    resampled: Vec<Recovery>,
-}
-
-impl Curve {
-    fn estimate(&self, figure: fn(&Recovery) -> f64) -> Estimate {
-        Estimate::new(figure(&self.value), self.resampled.iter().map(figure).collect())
-    }
-
-    fn apgr_over(&self, other: &Self) -> Estimate {
-        let differences =
-            self.resampled.iter().zip(&other.resampled).map(|(one, other)| one.apgr - other.apgr);
-        Estimate::new(self.value.apgr - other.value.apgr, differences.collect())
-    }
-}
-
-impl Bootstrap<'_> {
-    fn curve(&self, scores: &[f64]) -> Option<Curve> {
-        let ranking = Ranking::new(scores);
-        let gains: Vec<f64> = self.rows.iter().map(Row::gain).collect();
-        let value = ranking.recovery(&gains, &vec![1; gains.len()])?;
-        // A sample without a gap has no curve; every router loses the same samples.
-        let resampled = self.samples.iter().filter_map(|copies| ranking.recovery(&gains, copies)).collect();
-        Some(Curve { value, resampled })
-    }
-
-    fn calibration(&self, predictions: &[Prediction]) -> Estimate {
-        let confidences: Vec<f64> = predictions.iter().map(|prediction| prediction.confidence).collect();
-        let outcomes: Vec<bool> = self.rows.iter().map(Row::good_enough).collect();
-        self.estimate(|copies| calibration_error(&confidences, &outcomes, copies))
-    }
-
-    fn promises(&self, predictions: &[Prediction]) -> Vec<PromiseFigures> {
-        let mean = |figure: &dyn Fn(&Row, bool) -> f64, index: usize| {
-            let values: Vec<f64> = self
-                .rows
-                .iter()
-                .zip(predictions)
-                .map(|(row, prediction)| figure(row, prediction.lightweight[index]))
-                .collect();
-            self.estimate(|copies| weighted_mean(&values, copies))
-        };
-        let figures = |(index, permille): (usize, u16)| PromiseFigures {
-            permille,
-            regret: mean(&|row, lightweight| if lightweight { row.gain().max(0.0) } else { 0.0 }, index),
-            powerful_share: mean(&|_, lightweight| f64::from(u8::from(!lightweight)), index),
-            quality: mean(
-                &|row, lightweight| if lightweight { row.lightweight } else { row.powerful },
-                index,
-            ),
-        };
-        PROMISES.into_iter().enumerate().map(figures).collect()
-    }
-
-    fn estimate(&self, figure: impl Fn(&[u32]) -> f64) -> Estimate {
-        let resampled = self.samples.iter().map(|copies| figure(copies)).collect();
-        Estimate::new(figure(&vec![1; self.rows.len()]), resampled)
-    }
-}
-
-fn weighted_mean(values: &[f64], copies: &[u32]) -> f64 {
-    let sum: f64 = values.iter().zip(copies).map(|(value, copies)| value * f64::from(*copies)).sum();
-    sum / copies.iter().map(|copies| f64::from(*copies)).sum::<f64>().max(1.0)
 }

@@ -19,6 +19,7 @@ pub mod network;
 pub mod ngram;
 pub mod progress;
 pub mod random;
+pub mod report;
 pub mod tables;
 pub mod tags;
 pub mod train;

@@ -6,6 +6,7 @@ use tinydancer_trainer::evaluate::{out_of_fold, with_model};
 use tinydancer_trainer::fit::Recipe;
 use tinydancer_trainer::progress::Progress;
 use tinydancer_trainer::random::Random;
+use tinydancer_trainer::report::Method;
 use tinydancer_trainer::train::{Naming, train};
 
 const EASY: [&str; 6] = ["greet", "thank", "spell", "name", "count", "repeat"];
@@ -54,13 +55,13 @@ fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads_and_another_seed_
 fn what_can_be_learned_is_learned_and_the_artifact_says_the_same_in_sample() {
     let rows = rows(800, 2);
     let report = out_of_fold(&rows, recipe(false, 2), &Progress::silent()).unwrap();
-    assert_eq!(report.method, "out-of-fold");
+    assert_eq!(report.method, Method::OutOfFold);
     assert!(report.routers[0].apgr.low > 0.62, "{:?}", report.routers[0]);
     assert!(report.gain_over_length.low > 0.05);
     let (bytes, _) = train(&rows, recipe(false, 2), naming(), &Progress::silent()).unwrap();
     let model = Model::from_bytes(&bytes).unwrap();
-    assert_eq!(with_model(&rows, &model, false, 1).unwrap().method, "in-sample");
-    assert_eq!(with_model(&rows[1..], &model, false, 1).unwrap().method, "other rows");
+    assert_eq!(with_model(&rows, &model, false, 1).unwrap().method, Method::InSample);
+    assert_eq!(with_model(&rows[1..], &model, false, 1).unwrap().method, Method::OtherRows);
 }
 
 /// Labels dealt out anew say nothing about prompts and tags: whatever is found above chance has leaked. A little below
