@@ -14,8 +14,9 @@ use crate::data::Limits;
 const POD_LISTEN: &str = "0.0.0.0:8080";
 /// Where a router that runs alone listens.
 const STANDALONE_LISTEN: &str = "127.0.0.1:8080";
-/// How long a pod goes on after it stopped to be ready: until the cluster's proxies know.
-const POD_NOTICE: Duration = Duration::from_secs(5);
+/// How long a pod goes on after it stopped to be ready: until the cluster's proxies know. With the sleep before it and the
+/// drain after it, it fits into the pod's 30 seconds.
+const POD_NOTICE: Duration = Duration::from_secs(2);
 
 /// Routes LLM requests: a cheap model where it is good enough, a strong one where it is not.
 #[derive(Debug, Parser)]
@@ -74,7 +75,7 @@ pub struct Serve {
     #[arg(long, value_enum)]
     pub log_format: Option<LogFormat>,
     /// What is logged, such as `debug` or `tinydancer_server=debug`.
-    #[arg(long, value_name = "FILTER", default_value = "info", env = "TINY_DANCER_LOG")]
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "LOG")]
     pub log: String,
 }
 

@@ -27,16 +27,16 @@ pub(super) async fn admit(State(plane): State<Arc<DataPlane>>, request: Request,
     }
     let Ok(permit) = Arc::clone(&plane.in_flight).try_acquire_owned() else {
         plane.metrics.shed();
-        return ApiError::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "overloaded",
-            "too many requests are in flight: try again",
-        )
-        .retry_after(COME_AGAIN)
-        .into_response();
+        return overloaded().into_response();
     };
     let guard = (permit, plane.metrics.in_flight());
     next.run(request).await.map(|body| Guarded::body(body, guard))
+}
+
+/// 429: the router has as much to do as it takes on.
+pub(super) fn overloaded() -> ApiError {
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", "too many requests are in flight: try again")
+        .retry_after(COME_AGAIN)
 }
 
 /// What the client is told after a panic; the panic itself is logged by the process's hook, without its message.

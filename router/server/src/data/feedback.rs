@@ -27,7 +27,7 @@ pub(super) async fn take(
     State(plane): State<Arc<DataPlane>>,
     body: Body,
 ) -> Result<Json<FeedbackAnswer>, ApiError> {
-    let body = read(body, plane.limits.small_body, plane.limits.body_within).await?;
+    let body = read(&plane, body, plane.limits.small_body).await?;
     let feedback: Feedback = parse(&body)?;
     let outcome = outcome_name(feedback.outcome);
     match plane.runtime.feedback(feedback).await {

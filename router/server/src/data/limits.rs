@@ -13,6 +13,8 @@ pub struct Limits {
     pub small_body: usize,
     /// Bytes of a body for `/v1/chat/completions`.
     pub chat_body: usize,
+    /// Bytes of all bodies in flight together.
+    pub all_bodies: usize,
     /// Bytes of an answer that is not a stream.
     pub answer: usize,
     /// Time for a request's headers to arrive.
@@ -40,7 +42,8 @@ impl Default for Limits {
             in_flight: 1_000,
             small_body: 1024 * 1024,
             chat_body: 8 * 1024 * 1024,
-            answer: 16 * 1024 * 1024,
+            all_bodies: 32 * 1024 * 1024,
+            answer: 8 * 1024 * 1024,
             headers_within: Duration::from_secs(5),
             body_within: Duration::from_secs(30),
             idle: Duration::from_mins(1),

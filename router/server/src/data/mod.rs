@@ -56,6 +56,8 @@ pub struct DataPlane {
     /// Name of the policy: asks for a decision like [`AUTO`].
     policy: String,
     in_flight: Arc<Semaphore>,
+    /// Bytes that all bodies together may still take.
+    body_room: Arc<Semaphore>,
     draining: AtomicBool,
 }
 
@@ -71,17 +73,9 @@ impl DataPlane {
         policy: String,
     ) -> Self {
         let in_flight = Arc::new(Semaphore::new(limits.in_flight));
-        Self {
-            runtime,
-            history,
-            upstreams,
-            client,
-            metrics,
-            limits,
-            policy,
-            in_flight,
-            draining: AtomicBool::new(false),
-        }
+        let body_room = Arc::new(Semaphore::new(limits.all_bodies));
+        let draining = AtomicBool::new(false);
+        Self { runtime, history, upstreams, client, metrics, limits, policy, in_flight, body_room, draining }
     }
 
     /// From here on the router says that it is not ready, so that no new requests are sent to it.

@@ -18,12 +18,10 @@ pub(super) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// The router has finished to start.
-pub(super) async fn started(State(plane): State<Arc<DataPlane>>) -> Response {
-    match plane.runtime.ready() {
-        Readiness::Ready { .. } => "ok\n".into_response(),
-        Readiness::Waiting(reason) => waiting(reason),
-    }
+/// The router has finished to start: what it starts from was read before it began to listen. What it still lacks then,
+/// such as an assignment, comes through the control port and is no reason to start it again.
+pub(super) async fn started() -> &'static str {
+    "ok\n"
 }
 
 /// Requests may be sent here.

@@ -82,7 +82,7 @@ pub(super) async fn one(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let body = read(body, plane.limits.small_body, plane.limits.body_within).await?;
+    let body = read(&plane, body, plane.limits.small_body).await?;
     let request: RouteRequest<'_> = parse(&body)?;
     Ok(Json(decide(&plane, &request, &headers)?).into_response())
 }
@@ -93,7 +93,7 @@ pub(super) async fn batch(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let body = read(body, plane.limits.small_body, plane.limits.body_within).await?;
+    let body = read(&plane, body, plane.limits.small_body).await?;
     let batch: BatchRequest<'_> = parse(&body)?;
     if batch.requests.len() > LARGEST_BATCH {
         return Err(ApiError::field("requests", &format!("must have at most {LARGEST_BATCH} entries")));

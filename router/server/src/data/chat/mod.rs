@@ -33,7 +33,7 @@ pub(super) async fn completions(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let bytes = read(body, plane.limits.chat_body, plane.limits.body_within).await?;
+    let bytes = read(&plane, body, plane.limits.chat_body).await?;
     let chat = ChatBody::read(&bytes)?;
     let route = route(&plane, &chat, &headers)?;
     attempts::answer(&plane, &chat, &route, &headers).await

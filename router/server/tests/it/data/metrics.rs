@@ -64,3 +64,26 @@ async fn a_router_that_stops_is_no_longer_ready_and_still_answers() {
     assert_eq!(router.chat().await.status(), 200);
     router.served.await.unwrap();
 }
+
+#[tokio::test]
+async fn bodies_together_take_no_more_than_is_allowed() {
+    let up = Upstream::start(Behaviour::Silence).await;
+    let limits = Limits { all_bodies: 3_000, ..Setup::default().limits };
+    let router = Router::with(pair(&up, &up), Setup { limits, ..Setup::default() }).await;
+    let body =
+        format!(r#"{{"model":"auto","messages":[{{"role":"user","content":"{}"}}]}}"#, "x".repeat(2_000));
+    let refused = async {
+        while up.asked() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(router.post("/v1/chat/completions", body.clone()).await.status(), 429);
+        assert_eq!(router.post("/v1/route", r#"{"text":"x"}"#).await.status(), 200);
+    };
+    tokio::select! {
+        _ = router.post("/v1/chat/completions", body.clone()) => panic!("the upstream never answers"),
+        () = refused => {}
+    }
+    // The first client has gone, and its bytes with it.
+    up.set(Behaviour::Answer);
+    while router.post("/v1/chat/completions", body.clone()).await.status() != 200 {}
+}
