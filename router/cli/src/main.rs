@@ -9,6 +9,8 @@ mod selection;
 mod sign;
 mod train;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// Train, evaluate, inspect and sign routing models.
@@ -30,8 +32,19 @@ enum Command {
     Distort(distort::Distort),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line with its causes; a backtrace tells people nothing about their file or flag.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Train(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Inspect(command) => command.run(),
