@@ -6,7 +6,7 @@ use tinydancer_crds::Digest;
 use tinydancer_protocol::{Assignment, ModelState, RefusalReason, Trial};
 
 use crate::{
-    fleet::{FleetView, model_state},
+    fleet::{FleetView, model_state, newest_epoch},
     observed::{Observed, ObservedPod, Settings},
     plan::{Action, PodReference},
     record::Record,
@@ -26,7 +26,7 @@ pub(crate) fn renew(record: &mut Record, told: &Assignment, observed: &Observed)
     let boot_changes = boot != record.boot || boot.epoch == 0;
     let changes = wished != *told || wished.epoch == 0 || is_overtaken(record, observed);
     if changes {
-        let newest = FleetView::new(&observed.pods, &record.assignment, &observed.settings).newest_epoch();
+        let newest = newest_epoch(&observed.pods, &record.assignment.policy.uid);
         let mut epoch = newest.max(record.assignment.epoch).max(record.boot.epoch).saturating_add(1);
         if boot_changes {
             record.boot = Assignment { epoch, ..boot };

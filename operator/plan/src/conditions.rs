@@ -5,7 +5,7 @@ use tinydancer_crds::{
     conditions::{Wish, reasons, types},
 };
 
-use crate::{fleet::FleetView, observed::Observed, record::Record, resolve::Target, rollout::Rollout};
+use crate::{fleet::lost, observed::Observed, record::Record, resolve::Target, rollout::Rollout};
 
 /// Problems named in one message; the rest is counted.
 const NAMED_PROBLEMS: usize = 5;
@@ -160,9 +160,9 @@ fn fleet_available(findings: &Findings<'_>) -> Wish {
 fn fleet(findings: &Findings<'_>) -> String {
     let wished = findings.replicas.map_or_else(|| "?".to_owned(), |replicas| replicas.to_string());
     let mut message = format!("{} of {wished} router pods are ready", findings.ready_pods());
-    if let Some(record) = findings.record.filter(|record| record.rollout.is_active()) {
-        let view = FleetView::new(&findings.observed.pods, &record.assignment, &findings.observed.settings);
-        let lost: Vec<&str> = view.lost().map(|pod| pod.name.as_str()).collect();
+    if findings.rollout().is_active() {
+        let lost: Vec<&str> =
+            lost(&findings.observed.pods, &findings.observed.settings).map(|pod| pod.name.as_str()).collect();
         if !lost.is_empty() {
             message =
                 format!("{message}; {} cannot be reached and is left out of the trial", lost.join(", "));

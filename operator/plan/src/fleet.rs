@@ -19,22 +19,12 @@ pub(crate) struct FleetView<'a> {
 impl<'a> FleetView<'a> {
     pub(crate) fn new(pods: &'a [ObservedPod], assignment: &'a Assignment, settings: &Settings) -> Self {
         let configuration = assignment.configuration.digest();
-        Self {
-            pods,
-            assignment,
-            configuration,
-            lease: Duration::from_secs(u64::from(settings.lease_seconds)),
-        }
+        Self { pods, assignment, configuration, lease: lease(settings) }
     }
 
     /// Ready pods whose lease, if they had one, may still hold: each of them counts.
     fn counted(self) -> impl Iterator<Item = &'a ObservedPod> {
         self.pods.iter().filter(move |pod| pod.ready && pod.silent_for <= self.lease)
-    }
-
-    /// Ready pods that are left out, because what they were told has ended by itself.
-    pub(crate) fn lost(self) -> impl Iterator<Item = &'a ObservedPod> {
-        self.pods.iter().filter(move |pod| pod.ready && pod.silent_for > self.lease)
     }
 
     /// Whether the pod holds exactly this assignment.
@@ -67,22 +57,34 @@ impl<'a> FleetView<'a> {
             self.counted().filter_map(|pod| self.current(pod)).map(|report| report.step.elapsed_millis);
         Duration::from_millis(millis.max().unwrap_or_default())
     }
+}
 
-    /// Whether there are pods and none has been heard for longer than this.
-    pub(crate) fn is_silent(self, limit: Duration) -> bool {
-        !self.pods.is_empty() && self.pods.iter().all(|pod| pod.silent_for > limit)
-    }
+/// Whether there are pods and none has been heard for longer than this.
+pub(crate) fn is_silent(pods: &[ObservedPod], limit: Duration) -> bool {
+    !pods.is_empty() && pods.iter().all(|pod| pod.silent_for > limit)
+}
 
-    /// The largest epoch that any pod holds for this policy.
-    pub(crate) fn newest_epoch(self) -> u64 {
-        let reported = self
-            .pods
-            .iter()
-            .filter_map(|pod| pod.report.as_ref())
-            .filter(|report| report.policy_uid.as_deref() == Some(self.assignment.policy.uid.as_str()));
-        let refused = self.pods.iter().filter_map(|pod| pod.refusal.as_ref()).map(|refusal| refusal.epoch);
-        reported.map(|report| report.epoch).chain(refused).max().unwrap_or_default()
-    }
+/// Ready pods that are left out, because what they were told has ended by itself.
+pub(crate) fn lost<'a>(
+    pods: &'a [ObservedPod],
+    settings: &Settings,
+) -> impl Iterator<Item = &'a ObservedPod> {
+    let lease = lease(settings);
+    pods.iter().filter(move |pod| pod.ready && pod.silent_for > lease)
+}
+
+/// The largest epoch that any pod holds for this policy.
+pub(crate) fn newest_epoch(pods: &[ObservedPod], policy_uid: &str) -> u64 {
+    let reported = pods
+        .iter()
+        .filter_map(|pod| pod.report.as_ref())
+        .filter(|report| report.policy_uid.as_deref() == Some(policy_uid));
+    let refused = pods.iter().filter_map(|pod| pod.refusal.as_ref()).map(|refusal| refusal.epoch);
+    reported.map(|report| report.epoch).chain(refused).max().unwrap_or_default()
+}
+
+fn lease(settings: &Settings) -> Duration {
+    Duration::from_secs(u64::from(settings.lease_seconds))
 }
 
 /// What became of a model in the pod that reports.

@@ -12,7 +12,7 @@ use super::{
     step::{Signals, Wish},
 };
 use crate::{
-    fleet::{FleetView, model_state},
+    fleet::{FleetView, is_silent, model_state},
     observed::Observed,
     record::{Record, TrialRecord},
 };
@@ -66,7 +66,7 @@ pub(crate) fn judged(
         overdue: valid
             .filter(|valid| is_overdue(record, valid, observed, now))
             .map(|valid| valid.rollout.on_deadline),
-        blind: fleet.is_silent(observed.settings.blind_limit),
+        blind: is_silent(&observed.pods, observed.settings.blind_limit),
         weights: valid
             .map(|valid| valid.rollout.steps.iter().map(|step| step.weight_percent).collect())
             .unwrap_or_default(),
@@ -142,7 +142,6 @@ fn is_overdue(record: &Record, valid: &ValidPolicy, observed: &Observed, now: Ti
 
 /// Whether time counts towards the step's deadline: neither paused nor blind.
 pub(crate) fn counts(record: &Record, observed: &Observed) -> bool {
-    let fleet = FleetView::new(&observed.pods, &record.assignment, &observed.settings);
     matches!(record.rollout, Rollout::Shadow | Rollout::Canary(_))
-        && !fleet.is_silent(observed.settings.blind_limit)
+        && !is_silent(&observed.pods, observed.settings.blind_limit)
 }

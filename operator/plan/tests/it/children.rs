@@ -82,7 +82,7 @@ fn another_operator_makes_the_same_pods() {
     world.settings.lease_seconds = 60;
     world.settings.poll_interval = std::time::Duration::from_secs(5);
     world.settings.settled_interval = std::time::Duration::from_secs(90);
-    world.settings.blind_limit = std::time::Duration::from_secs(600);
+    world.settings.blind_limit = std::time::Duration::from_mins(10);
     world.settings.operator_namespace = "elsewhere".to_owned();
     assert_eq!(stateful_set(&mut world)["spec"]["template"], before);
     world.settings.router_image = "registry.example/tiny-dancer-router:0.2.0".to_owned();
@@ -160,7 +160,7 @@ fn what_the_api_server_adds_is_left_alone() {
 #[test]
 fn the_boot_file_names_a_model_only_with_its_bytes_at_hand() {
     let mut world = World::settled();
-    world.children.retain(|child| !(child.kind == "ConfigMap"));
+    world.children.retain(|child| child.kind != "ConfigMap");
     world.available.clear();
     assert!(created(&mut world).is_empty());
     world.available.insert(crate::world::digest("support-v1"));

@@ -1,11 +1,20 @@
 //! The plan against a small world: pods that obey the protocol, a record, and a clock that is moved by hand.
 
+#[cfg(test)]
 mod children;
+#[cfg(test)]
 mod evidence;
+#[cfg(test)]
 mod golden;
+#[cfg(test)]
 mod models;
+#[cfg(test)]
 mod properties;
+#[cfg(test)]
 mod record;
+#[cfg(test)]
 mod rollouts;
+#[cfg(test)]
 mod wishes;
+#[cfg(test)]
 mod world;

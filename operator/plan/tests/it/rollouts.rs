@@ -139,7 +139,7 @@ fn a_paused_policy_keeps_its_weight_and_its_guards() {
     let mut world = World::with_trial_in(RolloutState::Canary);
     let epoch = world.recorded().assignment.epoch;
     world.policy.spec.paused = true;
-    world.run(300);
+    world.run_with(140, 50, Traffic::Harmless);
     assert_eq!(
         (world.state(), world.status.rollout.as_ref().unwrap().weight_percent),
         (RolloutState::Paused, 5)

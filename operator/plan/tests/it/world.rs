@@ -104,7 +104,7 @@ impl World {
                 lease_seconds: LEASE_SECONDS,
                 poll_interval: Duration::from_secs(1),
                 settled_interval: Duration::from_secs(30),
-                blind_limit: Duration::from_secs(60),
+                blind_limit: Duration::from_mins(1),
             },
             now: "2026-11-23T12:00:00Z".parse().unwrap(),
             reasons: Vec::new(),
