@@ -45,7 +45,7 @@ impl Events {
         self.metrics.events.get_or_create(&EventLabels { reason: happening.reason.clone() }).inc();
         let name = regarding.name.clone().unwrap_or_default();
         let namespace = regarding.namespace.clone().unwrap_or_default();
-        tracing::info!(namespace, name, reason = happening.reason, message = happening.message, "event");
+        tracing::info!(namespace, name, reason = happening.reason, note = happening.message, "event");
         let event = Event {
             type_: if happening.warning { EventType::Warning } else { EventType::Normal },
             reason: happening.reason,

@@ -157,6 +157,9 @@ async fn look(world: &World, model: &RouterModel) -> Result<Action, ReconcileErr
         .filter_map(|policy| policy.0.as_ref().ok())
         .filter(|policy| policy.namespace() == namespace);
     let standing = model.status.clone().unwrap_or_default();
+    if matches!(artifact, Outcome::Pending) && is_judged(model) {
+        return Ok(Action::requeue(FETCH_WAIT));
+    }
     let wished = status(model, &artifact, here, Timestamp::now());
     if differs(&wished, &standing) {
         world.parts.writer.status(model, &wished).await?;
@@ -177,6 +180,13 @@ async fn look(world: &World, model: &RouterModel) -> Result<Action, ReconcileErr
         Outcome::Failed(_) => FAILED_WAIT,
         Outcome::Verified(_) => SETTLED_WAIT,
     }))
+}
+
+/// Whether the artifact was judged before, by another replica or another start: that stands until it is judged again.
+fn is_judged(model: &RouterModel) -> bool {
+    let Some(status) = &model.status else { return false };
+    status.observed_generation == model.metadata.generation
+        && matches!(status.artifact, Some(ArtifactState::Verified | ArtifactState::Failed))
 }
 
 fn key(model: &GuardedModel) -> (String, String) {
