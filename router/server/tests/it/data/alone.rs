@@ -13,9 +13,12 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use tinydancer_crds::Digest;
 use tinydancer_engine::testing;
+use tinydancer_server::runtime::{BOOT_ASSIGNMENT, BOOT_MODEL};
 
 use super::upstream::{Behaviour, Upstream};
+use crate::{certificates, pod};
 
 const KEY: &str = "sk-live-5d41402abc4b2a76b9719d911017c592";
 const PROMPT: &str = "zanzibar-marker-prompt";
@@ -29,20 +32,16 @@ struct Program {
 }
 
 impl Program {
-    fn start(folder: &Path, arguments: &[&str]) -> Self {
+    fn alone(folder: &Path, arguments: &[&str]) -> Self {
+        let alone = ["--log", "trace", "--policy", "policy.yaml", "--data", "data"];
+        Self::start(folder, &[&alone, arguments].concat(), &[])
+    }
+
+    fn start(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tiny-dancer-router"))
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--log",
-                "trace",
-                "--policy",
-                "policy.yaml",
-                "--data",
-                "data",
-            ])
+            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "human"])
             .args(arguments)
+            .envs(environment.iter().copied())
             .current_dir(folder)
             .stderr(Stdio::piped())
             .spawn()
@@ -110,7 +109,7 @@ async fn neither_prompt_nor_key_nor_user_nor_tag_is_in_a_log_of_any_level_a_metr
     let large = Upstream::start(Behaviour::BrokenEvents(vec![b"data: zanzibar-marker-prompt\n\n"])).await;
     let folder = laid_out(&small, &large);
     let arguments = ["--model", "model.safetensors", "--credentials", "keys"];
-    let program = Program::start(folder.path(), &arguments);
+    let program = Program::alone(folder.path(), &arguments);
     let client = reqwest::Client::new();
     let chat = format!(
         r#"{{"model":"auto","user":"{PROMPT}","messages":[{{"role":"user","content":"{PROMPT}"}}]}}"#
@@ -146,13 +145,62 @@ async fn neither_prompt_nor_key_nor_user_nor_tag_is_in_a_log_of_any_level_a_metr
 async fn without_a_model_everything_goes_to_powerful_and_says_so() {
     let up = Upstream::start(Behaviour::Answer).await;
     let folder = laid_out(&up, &up);
-    let program = Program::start(folder.path(), &[]);
+    let program = Program::alone(folder.path(), &[]);
     let url = format!("{}/v1/route", program.url);
     let answer = reqwest::Client::new().post(url).body(r#"{"text":"x"}"#).send().await.unwrap();
     let decision = super::json(answer).await;
     assert_eq!((&decision["tier"], &decision["classified"]), (&"Powerful".into(), &false.into()));
     assert_eq!((&decision["arm"], &decision["digest"]), (&"none".into(), &serde_json::Value::Null));
     assert!(program.stop().await.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_serves_what_its_boot_folder_says_and_ends_in_good_order() {
+    let up = Upstream::start(Behaviour::Answer).await;
+    let folder = laid_out(&up, &up);
+    let model = pod::model("1.0.0");
+    let mut assignment = pod::settled(1, Some(Digest::of(&model)));
+    for candidate in &mut assignment.configuration.candidates {
+        candidate.endpoint = up.endpoint();
+    }
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("boot")).unwrap();
+    fs::write(path("boot").join(BOOT_ASSIGNMENT), serde_json::to_vec(&assignment).unwrap()).unwrap();
+    fs::write(path("boot").join(BOOT_MODEL), model).unwrap();
+    fs::write(path("keys").join("feedback.key"), [7; 32]).unwrap();
+    let tls = certificates::mounted(&certificates::Authority::new());
+    fs::create_dir(path("data")).unwrap();
+    let tls = tls.path().to_str().unwrap();
+    let program = Program::start(
+        folder.path(),
+        &[
+            "--boot",
+            "boot",
+            "--tls",
+            tls,
+            "--credentials",
+            "keys",
+            "--data",
+            "data",
+            "--control-listen",
+            "127.0.0.1:0",
+        ],
+        &[
+            ("POD_NAME", "support-0"),
+            ("POD_NAMESPACE", "demo"),
+            ("POLICY_NAME", "support"),
+            ("PEER_DOMAIN", "local"),
+        ],
+    );
+    assert_eq!(reqwest::get(format!("{}/readyz", program.url)).await.unwrap().text().await.unwrap(), "ok\n");
+    let body = r#"{"model":"support","messages":[{"role":"user","content":"Hi"}]}"#;
+    let url = format!("{}/v1/chat/completions", program.url);
+    let answer = reqwest::Client::new().post(url).body(body).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert!(super::header(&answer, "x-router-decision-id").starts_with("td1.support-0.s."));
+    let (succeeded, log) = program.stop().await;
+    assert!(succeeded, "{log}");
+    assert!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
 }
 
 #[test]

@@ -5,6 +5,11 @@ use std::time::Duration;
 use tinydancer_crds::{routing_policy::Tier, valid::BreakerSettings};
 use tinydancer_server::data::Limits;
 
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
+
 use super::{
     LIGHTWEIGHT, POWERFUL, Router, Setup, WITH_FALLBACK, candidate, header, json, pair,
     upstream::{Behaviour, Upstream},
@@ -161,4 +166,38 @@ async fn a_breaker_outlives_a_change_of_price_and_not_one_of_the_endpoint() {
     configuration.candidates[0].endpoint = large.endpoint();
     router.upstreams.apply(&configuration);
     assert_eq!(header(&router.chat().await, "x-router-model"), "small");
+}
+
+/// An upstream that closes its first connection when a second request comes in on it, as a server does whose keep-alive
+/// ends at that moment.
+async fn closing_upstream() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+        let mut buffer = [0; 4096];
+        for requests in [1, usize::MAX] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            for _ in 0..requests {
+                if stream.read(&mut buffer).await.unwrap() == 0 {
+                    break;
+                }
+                stream.write_all(answer).await.unwrap();
+            }
+            let _ = stream.read(&mut buffer).await;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_the_upstream_closes_is_no_failure_of_it() {
+    let large = Upstream::start(Behaviour::Answer).await;
+    let mut candidates = pair(&large, &large);
+    candidates[0].endpoint = format!("http://{}/v1", closing_upstream().await);
+    let router = Router::start(candidates).await;
+    for _ in 0..3 {
+        assert_eq!(header(&router.chat().await, "x-router-model"), "small");
+    }
+    assert_eq!(large.asked(), 0);
 }
