@@ -245,7 +245,7 @@ impl Metrics {
         self.feedback.get_or_create(&FeedbackLabels { outcome, result }).inc();
     }
 
-    /// Counts a request that was refused because too many were in flight.
+    /// Counts a request that was refused because too many were in flight, or their bodies too large together.
     pub fn shed(&self) {
         self.shed.inc();
     }

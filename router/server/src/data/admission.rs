@@ -26,15 +26,15 @@ pub(super) async fn admit(State(plane): State<Arc<DataPlane>>, request: Request,
             .into_response();
     }
     let Ok(permit) = Arc::clone(&plane.in_flight).try_acquire_owned() else {
-        plane.metrics.shed();
-        return overloaded().into_response();
+        return overloaded(&plane).into_response();
     };
     let guard = (permit, plane.metrics.in_flight());
     next.run(request).await.map(|body| Guarded::body(body, guard))
 }
 
-/// 429: the router has as much to do as it takes on.
-pub(super) fn overloaded() -> ApiError {
+/// 429, counted: the router has as much to do as it takes on.
+pub(super) fn overloaded(plane: &DataPlane) -> ApiError {
+    plane.metrics.shed();
     ApiError::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", "too many requests are in flight: try again")
         .retry_after(COME_AGAIN)
 }

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{DataPlane, admission, error::ApiError};
 
@@ -32,7 +32,7 @@ impl Deref for ReadBody {
 /// 413, 408, 429 where all bodies together take too much, or 400 where the connection or its framing failed.
 pub(super) async fn read(plane: &DataPlane, body: Body, limit: usize) -> Result<ReadBody, ApiError> {
     let within = plane.limits.body_within;
-    tokio::time::timeout(within, collect(&plane.body_room, body, limit)).await.unwrap_or_else(|_| {
+    tokio::time::timeout(within, collect(plane, body, limit)).await.unwrap_or_else(|_| {
         Err(ApiError::new(
             StatusCode::REQUEST_TIMEOUT,
             "body_too_slow",
@@ -41,7 +41,7 @@ pub(super) async fn read(plane: &DataPlane, body: Body, limit: usize) -> Result<
     })
 }
 
-async fn collect(room: &Arc<Semaphore>, body: Body, limit: usize) -> Result<ReadBody, ApiError> {
+async fn collect(plane: &DataPlane, body: Body, limit: usize) -> Result<ReadBody, ApiError> {
     if usize::try_from(body.size_hint().lower()).map_or(true, |bytes| bytes > limit) {
         return Err(too_large(limit));
     }
@@ -53,7 +53,9 @@ async fn collect(room: &Arc<Semaphore>, body: Body, limit: usize) -> Result<Read
             .map_err(|error| if error.is::<LengthLimitError>() { too_large(limit) } else { incomplete() })?;
         let Ok(data) = frame.into_data() else { continue };
         let size = u32::try_from(data.len()).map_err(|_| too_large(limit))?;
-        let more = Arc::clone(room).try_acquire_many_owned(size).map_err(|_| admission::overloaded())?;
+        let Ok(more) = Arc::clone(&plane.body_room).try_acquire_many_owned(size) else {
+            return Err(admission::overloaded(plane));
+        };
         match &mut taken {
             Some(taken) => taken.merge(more),
             None => taken = Some(more),

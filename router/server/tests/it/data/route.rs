@@ -102,3 +102,15 @@ async fn what_is_no_json_is_refused() {
     assert_eq!(router.post("/v1/nothing", "").await.status(), 404);
     assert_eq!(router.get("/v1/route").await.status(), 405);
 }
+
+#[tokio::test]
+async fn http_2_is_spoken_as_well() {
+    let router = router().await;
+    let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let requests = (0..20).map(|_| client.post(router.url("/v1/route")).body(r#"{"text":"x"}"#).send());
+    for response in futures::future::join_all(requests).await {
+        let response = response.unwrap();
+        assert_eq!((response.status(), response.version()), (http::StatusCode::OK, http::Version::HTTP_2));
+    }
+    assert_eq!(router.metric("tinydancer_router_connections").await, 2.0);
+}
