@@ -12,6 +12,8 @@ use tokio::{sync::Notify, time::timeout};
 use super::{Runtime, keys::read_key, ledger::Ledger, lock::lock};
 
 const PERIOD: Duration = Duration::from_secs(1);
+/// Rounds of the keeper after which it looks at the key.
+const KEY_ROUNDS: u32 = 10;
 
 impl Runtime {
     /// Keeps trips and evidence until the runtime is gone. Run it beside whatever serves.
@@ -27,18 +29,19 @@ impl Runtime {
     }
 
     /// Waits for the disk. What the keeper does each second: judges the trial by this pod's evidence alone, which may only lower
-    /// exposure; keeps trips and evidence; reads the key again if it changed.
+    /// exposure; keeps trips and evidence.
     pub fn tick(&self) {
         let arms = self.arms.load_full();
         let trial = arms.held.as_ref().and_then(|held| held.live_trial());
-        if let (Some(ledger), Some(trial)) = (&arms.ledger, trial) {
-            if let Some(cause) = ledger.judge_alone(&trial.guards) {
-                self.trip(ledger, cause);
-            }
-            self.save_evidence(ledger);
+        if let (Some(ledger), Some(trial)) = (&arms.ledger, trial)
+            && let Some(cause) = ledger.judge_alone(&trial.guards)
+        {
+            self.trip(ledger, cause);
         }
         self.save_trips();
-        self.reload_key();
+        if let Some(ledger) = &arms.ledger {
+            self.save_evidence(ledger);
+        }
     }
 
     /// Takes a digest out of this pod's traffic; the ledger's weight is 0 already.
@@ -70,10 +73,12 @@ impl Runtime {
         };
         match self.history.save_evidence(stored, &evidence) {
             Ok(()) => ledger.is_kept(&evidence),
-            Err(error) => tracing::warn!(%error, "failed to keep the trial's evidence"),
+            // Each second again, and the report says that the history cannot be written.
+            Err(error) => tracing::debug!(%error, "failed to keep the trial's evidence"),
         }
     }
 
+    /// Waits for the disk. Reads the key of the fleet again if it changed.
     fn reload_key(&self) {
         let Some(path) = &self.key_file else { return };
         match read_key(path) {
@@ -90,11 +95,17 @@ impl Runtime {
 }
 
 async fn keep(runtime: Weak<Runtime>, tripped: Arc<Notify>) {
-    loop {
+    for round in (0..KEY_ROUNDS).cycle() {
         // Whether a second passed or something tripped, the same is done.
         let _ = timeout(PERIOD, tripped.notified()).await;
         let Some(runtime) = runtime.upgrade() else { return };
-        if let Err(error) = tokio::task::spawn_blocking(move || runtime.tick()).await {
+        let work = move || {
+            runtime.tick();
+            if round == 0 {
+                runtime.reload_key();
+            }
+        };
+        if let Err(error) = tokio::task::spawn_blocking(work).await {
             tracing::error!(%error, "keeping trips and evidence failed");
         }
     }

@@ -151,3 +151,28 @@ async fn a_pod_that_is_asked_for_a_third_ones_decision_refuses_and_the_feedback_
     assert_eq!(accepting.history.pending_forwards(10).unwrap().len(), 1);
     assert!(open.pod.history.feedback(decision.id.as_str()).unwrap().is_none());
 }
+
+#[tokio::test]
+async fn a_key_that_is_replaced_names_new_decisions_and_those_before_still_take_feedback() {
+    let disk = Disk::new("support-0");
+    let pod = disk.start();
+    let before = pod.decide("hello", "key");
+    disk.write_key([8; 32]);
+    let keeper = tokio::spawn(pod.runtime.keep());
+    let stranger = Disk::new("support-0");
+    stranger.write_key([8; 32]);
+    let stranger = stranger.start();
+    let replaced = async {
+        // A pod that has only the new key knows a name given under it.
+        while stranger.runtime.feedback(about(&pod.decide("hello", "key"))).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), replaced).await.expect("the new key is never used");
+    keeper.abort();
+    assert!(pod.runtime.feedback(about(&before)).await.is_ok());
+    assert!(matches!(
+        stranger.runtime.feedback(about(&before)).await,
+        Err(FeedbackError::UnknownDecision(_))
+    ));
+}

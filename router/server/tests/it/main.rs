@@ -8,4 +8,5 @@ mod control;
 mod data;
 mod feedback;
 mod pod;
+mod shipped;
 mod trial;

@@ -23,8 +23,6 @@ use tinydancer_server::runtime::{
 
 /// The lease of every trial here, in seconds.
 pub(crate) const LEASE: u64 = 10;
-/// The key of every fleet here.
-pub(crate) const KEY: [u8; 32] = [7; 32];
 
 /// A clock that stands still until it is moved.
 #[derive(Debug, Clone, Default)]
@@ -52,7 +50,7 @@ impl Disk {
     pub(crate) fn new(pod: &str) -> Self {
         let disk = Self { folder: tempfile::tempdir().unwrap(), pod: pod.to_owned() };
         fs::create_dir(disk.boot()).unwrap();
-        fs::write(disk.key_file(), KEY).unwrap();
+        disk.write_key([7; 32]);
         disk
     }
 
@@ -66,6 +64,10 @@ impl Disk {
 
     pub(crate) fn history_file(&self) -> PathBuf {
         self.folder.path().join("history.db")
+    }
+
+    pub(crate) fn write_key(&self, key: [u8; 32]) {
+        fs::write(self.key_file(), key).unwrap();
     }
 
     pub(crate) fn write_boot(&self, assignment: &Assignment, model: Option<&[u8]>) {
