@@ -6,6 +6,7 @@ mod meta;
 mod network_policy;
 mod pod;
 mod pod_disruption_budget;
+mod quantity;
 mod secret;
 mod service;
 mod stateful_set;

@@ -13,7 +13,10 @@ use k8s_openapi::{
 };
 use tinydancer_protocol::PolicyIdentity;
 
-use super::meta::{self, Names};
+use super::{
+    meta::{self, Names},
+    quantity,
+};
 use crate::record::TemplateInputs;
 
 /// Data plane.
@@ -30,7 +33,7 @@ const DATA_FOLDER: &str = "/var/lib/tiny-dancer";
 /// User and group of the router's image.
 const USER: i64 = 65532;
 
-pub(super) fn template(identity: &PolicyIdentity, inputs: &TemplateInputs) -> PodTemplateSpec {
+pub(super) fn template(identity: &PolicyIdentity, inputs: &TemplateInputs, volume: &str) -> PodTemplateSpec {
     let names = Names::of(&identity.name);
     PodTemplateSpec {
         metadata: Some(ObjectMeta { labels: Some(meta::labels(&identity.name)), ..ObjectMeta::default() }),
@@ -53,7 +56,7 @@ pub(super) fn template(identity: &PolicyIdentity, inputs: &TemplateInputs) -> Po
                 }),
                 ..PodSecurityContext::default()
             }),
-            containers: vec![container(identity, inputs)],
+            containers: vec![container(identity, inputs, volume)],
             volumes: Some(vec![
                 Volume {
                     name: "boot".to_owned(),
@@ -73,7 +76,7 @@ pub(super) fn template(identity: &PolicyIdentity, inputs: &TemplateInputs) -> Po
     }
 }
 
-fn container(identity: &PolicyIdentity, inputs: &TemplateInputs) -> Container {
+fn container(identity: &PolicyIdentity, inputs: &TemplateInputs, volume: &str) -> Container {
     let arguments = [
         "serve",
         "--boot",
@@ -85,10 +88,15 @@ fn container(identity: &PolicyIdentity, inputs: &TemplateInputs) -> Container {
         "--data",
         DATA_FOLDER,
     ];
+    let mut arguments = arguments.map(str::to_owned).to_vec();
+    if let Some(bytes) = quantity::bytes(volume) {
+        // The rest is for the write-ahead log, and for a file system's own needs.
+        arguments.extend(["--history-bytes".to_owned(), (bytes / 2).to_string()]);
+    }
     Container {
         name: "router".to_owned(),
         image: Some(inputs.image.clone()),
-        args: Some(arguments.map(str::to_owned).to_vec()),
+        args: Some(arguments),
         env: Some(environment(identity)),
         ports: Some(vec![port("http", HTTP_PORT), port("control", CONTROL_PORT)]),
         resources: Some(inputs.resources.clone().unwrap_or_else(default_resources)),

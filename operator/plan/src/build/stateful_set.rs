@@ -29,7 +29,7 @@ pub(super) fn build(identity: &PolicyIdentity, valid: &ValidPolicy, inputs: &Tem
             service_name: Some(names.headless()),
             pod_management_policy: Some("Parallel".to_owned()),
             selector: meta::label_selector(&identity.name),
-            template: pod::template(identity, inputs),
+            template: pod::template(identity, inputs, &valid.history.size),
             volume_claim_templates: Some(vec![claim(identity, &valid.history)]),
             persistent_volume_claim_retention_policy: Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
                 when_deleted: Some(when_deleted.to_owned()),
