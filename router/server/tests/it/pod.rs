@@ -91,8 +91,13 @@ impl Disk {
 
     /// Starts the process.
     pub(crate) fn start(&self) -> Pod {
+        self.start_with(&Options::default())
+    }
+
+    /// Starts the process with other bounds of its history.
+    pub(crate) fn start_with(&self, options: &Options) -> Pod {
         let clock = HandClock::default();
-        let (history, _) = History::open(&self.history_file(), &Options::default()).unwrap();
+        let (history, _) = History::open(&self.history_file(), options).unwrap();
         let history = Arc::new(history);
         let options =
             PodOptions { identity: identity(&self.pod), boot_folder: self.boot(), key_file: self.key_file() };

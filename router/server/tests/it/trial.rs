@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tinydancer_guards::{BasisPoints, TripCause};
+use tinydancer_history::{HistoryError, Options};
 use tinydancer_protocol::{AcceptError, ModelState, TrialStage};
 use tinydancer_server::runtime::{Arm, AssignError, ModelError, PutModelError};
 
@@ -319,6 +320,19 @@ fn bytes_with_one_flipped_bit_are_refused_and_nothing_of_them_is_kept() {
     assert!(matches!(refused, PutModelError::Refused(ModelError::Artifact(_))));
     assert_eq!(pod.runtime.report().models[0].state, ModelState::Missing);
     assert!(pod.history.model_digests().unwrap().is_empty());
+    assert!(!pod.decide("hello", "key").classified);
+}
+
+#[test]
+fn a_model_that_a_full_volume_cannot_keep_is_not_served_and_routing_goes_on() {
+    let disk = Disk::new("support-0");
+    let pod = disk.start_with(&Options { max_bytes: 120 << 10, ..Options::default() });
+    let bytes = model("stable");
+    let digest = tinydancer_crds::Digest::of(&bytes);
+    pod.runtime.assign(settled(1, Some(digest))).unwrap();
+    let refused = pod.runtime.put_model(digest, bytes).unwrap_err();
+    assert!(matches!(refused, PutModelError::Unavailable(HistoryError::Full)), "{refused}");
+    assert_eq!(pod.runtime.report().models[0].state, ModelState::Missing);
     assert!(!pod.decide("hello", "key").classified);
 }
 
