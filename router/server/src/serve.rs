@@ -111,7 +111,7 @@ fn plane(
     limits: Limits,
     arguments: &Serve,
 ) -> Result<Arc<DataPlane>, ClientError> {
-    let client = Client::new(limits.answer)?;
+    let client = Client::new(limits.held_back)?;
     let credentials = Credentials::open(arguments.credentials());
     let upstreams = Arc::new(Upstreams::new(&runtime.configuration(), Arc::clone(&credentials)));
     let reported = Arc::clone(&upstreams);

@@ -15,8 +15,8 @@ pub struct Limits {
     pub chat_body: usize,
     /// Bytes of all bodies in flight together.
     pub all_bodies: usize,
-    /// Bytes of an answer that is not a stream.
-    pub answer: usize,
+    /// Bytes up to which an answer that is no stream is held back until it is whole; a larger one is passed on as it comes.
+    pub held_back: usize,
     /// Time for a request's headers to arrive.
     pub headers_within: Duration,
     /// Time for a request's body to arrive.
@@ -43,7 +43,7 @@ impl Default for Limits {
             small_body: 1024 * 1024,
             chat_body: 8 * 1024 * 1024,
             all_bodies: 32 * 1024 * 1024,
-            answer: 8 * 1024 * 1024,
+            held_back: 1024 * 1024,
             headers_within: Duration::from_secs(5),
             body_within: Duration::from_secs(30),
             idle: Duration::from_mins(1),

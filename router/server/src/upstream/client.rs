@@ -15,7 +15,7 @@ const POOL_IDLE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
-    longest_answer: usize,
+    held_back: usize,
 }
 
 /// The HTTP client could not be made.
@@ -35,12 +35,14 @@ pub enum Reply {
         /// Body.
         body: Bytes,
     },
-    /// The beginning of a stream of events.
-    Stream {
+    /// The beginning of one that is passed on as it comes: a stream of events, or too large to be held back.
+    Begun {
         /// Status.
         status: StatusCode,
         /// Headers.
         headers: HeaderMap,
+        /// Whether it is a stream of events.
+        events: bool,
         /// The first bytes.
         first: Bytes,
         /// Where the others come from.
@@ -64,8 +66,6 @@ pub enum Failure {
     },
     /// Its answer broke off.
     Truncated,
-    /// Its answer is larger than a router takes.
-    TooLarge,
 }
 
 impl Failure {
@@ -77,7 +77,6 @@ impl Failure {
             Self::Status { status: StatusCode::TOO_MANY_REQUESTS, .. } => "rate_limited",
             Self::Status { .. } => "server_error",
             Self::Truncated => "truncated",
-            Self::TooLarge => "too_large",
         }
     }
 
@@ -91,11 +90,11 @@ impl Failure {
 }
 
 impl Client {
-    /// A client that takes whole answers of at most `longest_answer` bytes. The process's TLS provider must be installed.
+    /// A client that holds answers of at most `held_back` bytes back until they are whole.
     ///
     /// # Errors
     /// Where TLS cannot be set up.
-    pub fn new(longest_answer: usize) -> Result<Self, ClientError> {
+    pub fn new(held_back: usize) -> Result<Self, ClientError> {
         let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect::<rustls::RootCertStore>();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut tls = rustls::ClientConfig::builder_with_provider(provider)
@@ -114,11 +113,11 @@ impl Client {
             .tcp_nodelay(true)
             .build()
             .map_err(|error| ClientError(error.to_string()))?;
-        Ok(Self { http, longest_answer })
+        Ok(Self { http, held_back })
     }
 
-    /// Sends a chat request and waits for the answer: for its first bytes where it is a stream of events, for all of it
-    /// otherwise.
+    /// Sends a chat request and waits for the answer: for its first bytes where it is a stream of events or large, for all of
+    /// it otherwise.
     ///
     /// # Errors
     /// Why the answer is of no use; 4xx other than 408 and 429 is an answer.
@@ -147,24 +146,25 @@ impl Client {
         }
         if is_event_stream(&headers) {
             return match response.chunk().await {
-                Ok(Some(first)) => Ok(Reply::Stream { status, headers, first, rest: response }),
+                Ok(Some(first)) => Ok(Reply::Begun { status, headers, events: true, first, rest: response }),
                 Ok(None) => Err(Failure::Truncated),
                 Err(error) => Err(kind(&error, Failure::Truncated)),
             };
         }
-        let body = self.whole(&mut response).await?;
-        Ok(Reply::Whole { status, headers, body })
-    }
-
-    async fn whole(&self, response: &mut reqwest::Response) -> Result<Bytes, Failure> {
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| kind(&error, Failure::Truncated))? {
-            if body.len() + chunk.len() > self.longest_answer {
-                return Err(Failure::TooLarge);
-            }
             body.extend_from_slice(&chunk);
+            if body.len() > self.held_back {
+                return Ok(Reply::Begun {
+                    status,
+                    headers,
+                    events: false,
+                    first: body.freeze(),
+                    rest: response,
+                });
+            }
         }
-        Ok(body.freeze())
+        Ok(Reply::Whole { status, headers, body: body.freeze() })
     }
 }
 

@@ -126,8 +126,9 @@ fn pass_on(
             account.settle(end, Usage::of_answer(&body).filter(|_| end == End::Complete));
             (status, headers, Body::from(body))
         }
-        Reply::Stream { status, headers, first, rest } => {
-            (status, headers, relay::body(first, rest, account, plane.limits.stream_silence))
+        Reply::Begun { status, headers, events, first, rest } => {
+            let silence = plane.limits.stream_silence;
+            (status, headers, relay::body(first, rest, events, account, silence))
         }
     };
     let decision = route.decision.as_ref();

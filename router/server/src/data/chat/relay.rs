@@ -1,7 +1,7 @@
-//! Passes a stream of events on, byte by byte as it comes. One that breaks off ends with an error event, so that no
-//! client takes half an answer for a whole one.
+//! Passes an answer on as it comes, byte by byte. A stream of events that breaks off ends with an error event, so that no
+//! client takes half an answer for a whole one; another answer that breaks off breaks the client's connection off.
 
-use std::{convert::Infallible, time::Duration};
+use std::{io, time::Duration};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -14,46 +14,76 @@ use super::{
 const BROKE_OFF: &str = "data: {\"error\":{\"message\":\"the upstream's answer broke off\",\"type\":\"server_error\",\
     \"param\":null,\"code\":\"upstream_truncated\"}}\n\n";
 
-/// The rest of a stream.
+/// The rest of an answer.
 struct Relay {
     first: Option<Bytes>,
     rest: reqwest::Response,
-    events: Events,
-    /// `None` once the stream has ended.
+    /// Reads along in a stream of events; nothing reads along in another answer.
+    events: Option<Events>,
+    /// `None` once the answer has ended.
     account: Option<Account>,
     silence: Duration,
 }
 
-/// The body of a stream whose first bytes are there.
-pub(super) fn body(first: Bytes, rest: reqwest::Response, account: Account, silence: Duration) -> Body {
-    let relay =
-        Relay { first: Some(first), rest, events: Events::default(), account: Some(account), silence };
+/// What comes next from an upstream.
+enum Next {
+    Bytes(Bytes),
+    /// The end, as far as HTTP knows.
+    End,
+    /// An error, or silence for too long.
+    Broken,
+}
+
+/// The body of an answer whose first bytes are there.
+pub(super) fn body(
+    first: Bytes,
+    rest: reqwest::Response,
+    events: bool,
+    account: Account,
+    silence: Duration,
+) -> Body {
+    let events = events.then(Events::default);
+    let relay = Relay { first: Some(first), rest, events, account: Some(account), silence };
     Body::from_stream(futures::stream::unfold(relay, Relay::next))
 }
 
 impl Relay {
-    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+    async fn next(mut self) -> Option<(io::Result<Bytes>, Self)> {
         self.account.as_ref()?;
-        let bytes = match self.first.take() {
-            Some(first) => Some(first),
-            // Silence for too long and an error are the same: nothing more comes.
-            None => tokio::time::timeout(self.silence, self.rest.chunk())
-                .await
-                .ok()
-                .and_then(Result::ok)
-                .flatten(),
-        };
-        if let Some(bytes) = bytes {
-            self.events.push(&bytes);
+        let next = self.receive().await;
+        if let Next::Bytes(bytes) = next {
+            if let Some(events) = &mut self.events {
+                events.push(&bytes);
+            }
             return Some((Ok(bytes), self));
         }
         let account = self.account.take()?;
-        if self.events.finished() {
-            account.settle(End::Complete, self.events.usage());
-            return None;
+        let usage = self.events.as_ref().and_then(Events::usage);
+        match (&self.events, next) {
+            (Some(events), _) if events.finished() => account.settle(End::Complete, usage),
+            (Some(events), _) => {
+                account.settle(End::Broken, usage);
+                let separator = if events.between() { "" } else { "\n\n" };
+                return Some((Ok(Bytes::from(format!("{separator}{BROKE_OFF}"))), self));
+            }
+            (None, Next::Broken) => {
+                account.settle(End::Broken, None);
+                return Some((Err(io::Error::other("the upstream's answer broke off")), self));
+            }
+            (None, _) if self.rest.status().is_success() => account.settle(End::Complete, None),
+            (None, _) => account.settle(End::Refused, None),
         }
-        account.settle(End::Broken, self.events.usage());
-        let separator = if self.events.between() { "" } else { "\n\n" };
-        Some((Ok(Bytes::from(format!("{separator}{BROKE_OFF}"))), self))
+        None
+    }
+
+    async fn receive(&mut self) -> Next {
+        if let Some(first) = self.first.take() {
+            return Next::Bytes(first);
+        }
+        match tokio::time::timeout(self.silence, self.rest.chunk()).await {
+            Ok(Ok(Some(bytes))) => Next::Bytes(bytes),
+            Ok(Ok(None)) => Next::End,
+            Ok(Err(_)) | Err(_) => Next::Broken,
+        }
     }
 }

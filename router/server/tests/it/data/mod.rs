@@ -138,7 +138,7 @@ impl Router {
         let credentials = Credentials::open(setup.credentials);
         let upstreams = Arc::new(Upstreams::new(&configuration, Arc::clone(&credentials)));
         tokio::spawn(credentials.follow());
-        let client = Client::new(setup.limits.answer).unwrap();
+        let client = Client::new(setup.limits.held_back).unwrap();
         let plane = DataPlane::new(
             runtime,
             history,

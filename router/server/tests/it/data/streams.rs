@@ -43,6 +43,22 @@ async fn a_stream_arrives_byte_by_byte_as_it_was_sent_and_its_tokens_are_counted
 }
 
 #[tokio::test]
+async fn a_large_answer_is_passed_on_as_it_comes_and_one_that_breaks_off_is_never_taken_for_whole() {
+    let (small, large) = (Upstream::start(Behaviour::Large(3_000_000, true)).await, Upstream::absent().await);
+    let router = Router::start(pair(&small, &large)).await;
+    let response = router.chat().await;
+    assert_eq!(header(&response, "x-router-model"), "small");
+    assert_eq!(response.bytes().await.unwrap().len(), 3_000_000);
+    small.set(Behaviour::Large(3_000_000, false));
+    assert!(router.chat().await.bytes().await.is_err());
+    for outcome in ["success", "truncated"] {
+        let sample =
+            format!("tinydancer_router_upstream_requests_total{{candidate=\"small\",outcome=\"{outcome}\"}}");
+        assert_eq!(router.metric(&sample).await, 1.0);
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_frees_its_place_and_blames_nobody() {
     let small = Upstream::start(Behaviour::Events(vec![b"data: {}\n\n"; 10_000])).await;
     let router = Router::start(pair(&small, &small)).await;

@@ -33,8 +33,8 @@ pub(crate) enum Behaviour {
     BrokenEvents(Vec<&'static [u8]>),
     /// With half an answer; then the connection breaks.
     BrokenAnswer,
-    /// With an answer of so many bytes.
-    Large(usize),
+    /// With an answer of so many bytes, whole or broken off.
+    Large(usize, bool),
     /// Not at all.
     Silence,
 }
@@ -91,8 +91,11 @@ impl Upstream {
     }
 }
 
+fn broken<T>() -> std::io::Result<T> {
+    Err(std::io::Error::other("broken on purpose"))
+}
+
 async fn answer(behaviour: Behaviour) -> Response {
-    let broken = || Err(std::io::Error::other("broken on purpose"));
     match behaviour {
         Behaviour::Answer => Response::builder()
             .header("content-type", "application/json")
@@ -115,7 +118,11 @@ async fn answer(behaviour: Behaviour) -> Response {
             let pieces: [std::io::Result<&[u8]>; 2] = [Ok(b"{\"choices\":"), broken()];
             Response::new(Body::from_stream(futures::stream::iter(pieces)))
         }
-        Behaviour::Large(bytes) => Response::new(Body::from(vec![b' '; bytes])),
+        Behaviour::Large(bytes, whole) => {
+            let pieces = std::iter::repeat_with(|| Ok(vec![b' '; 1000])).take(bytes / 1000);
+            let end = (!whole).then(broken);
+            Response::new(Body::from_stream(futures::stream::iter(pieces.chain(end))))
+        }
         Behaviour::Silence => std::future::pending().await,
     }
 }
