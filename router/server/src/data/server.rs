@@ -2,7 +2,8 @@
 
 use std::{convert::Infallible, future::Future, pin::pin, sync::Arc};
 
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, response::Response};
+use http::{HeaderValue, Version, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -17,7 +18,7 @@ use tower::ServiceExt as _;
 
 use super::{
     DataPlane, Limits,
-    connection::{Activity, Verdict, Watched},
+    connection::{Activity, RequestGuard, Verdict, Watched},
     guarded::Guarded,
     router,
 };
@@ -71,12 +72,8 @@ impl Accept {
         while let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
-                    let connection = connection(
-                        stream,
-                        self.router.clone(),
-                        self.plane.limits.clone(),
-                        self.stopped.clone(),
-                    );
+                    let plane = Arc::clone(&self.plane);
+                    let connection = connection(stream, self.router.clone(), plane, self.stopped.clone());
                     let guard = (permit, self.plane.metrics.connection());
                     tokio::spawn(async move {
                         connection.await;
@@ -92,19 +89,21 @@ impl Accept {
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, limits: Limits, mut stopped: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    plane: Arc<DataPlane>,
+    mut stopped: watch::Receiver<bool>,
+) {
     // Without it, small answers wait for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
+    let limits = plane.limits.clone();
     let activity = Arc::new(Activity::default());
     let counted = Arc::clone(&activity);
     let service = service_fn(move |request: http::Request<Incoming>| {
         let guard = Activity::request(&counted, request.version());
-        let router = router.clone();
-        async move {
-            let response =
-                router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {});
-            Ok::<_, Infallible>(response.map(|body| Guarded::body(body, guard)))
-        }
+        let (router, plane) = (router.clone(), Arc::clone(&plane));
+        async move { Ok::<_, Infallible>(answer(request, router, &plane, guard).await) }
     });
     let builder = builder(&limits);
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
@@ -131,6 +130,21 @@ async fn connection(stream: TcpStream, router: Router, limits: Limits, mut stopp
             }
         }
     }
+}
+
+async fn answer(
+    request: http::Request<Incoming>,
+    router: Router,
+    plane: &DataPlane,
+    guard: RequestGuard,
+) -> Response {
+    let one_at_a_time = request.version() < Version::HTTP_2;
+    let mut response = router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {});
+    if plane.is_draining() && one_at_a_time {
+        // The client connects elsewhere next time; on HTTP/2 it is told by the end of the connection.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.map(|body| Guarded::body(body, guard))
 }
 
 fn builder(limits: &Limits) -> Builder<TokioExecutor> {

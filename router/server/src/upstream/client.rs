@@ -8,6 +8,8 @@ use tinydancer_crds::valid::Candidate;
 
 /// Time to reach an upstream.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+/// The longest time clients are told to stay away.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(5);
 /// How long a connection is kept for the next request.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 
@@ -196,6 +198,6 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    let seconds: u64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
 }

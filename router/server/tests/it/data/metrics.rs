@@ -61,7 +61,8 @@ async fn a_router_that_stops_is_no_longer_ready_and_still_answers() {
     router.tell_to_stop();
     while router.get("/readyz").await.status() == 200 {}
     assert_eq!(router.get("/livez").await.status(), 200);
-    assert_eq!(router.chat().await.status(), 200);
+    let response = router.chat().await;
+    assert_eq!((response.status().as_u16(), super::header(&response, "connection")), (200, "close"));
     router.served.await.unwrap();
 }
 

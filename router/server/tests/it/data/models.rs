@@ -1,6 +1,7 @@
 //! What stands in `model`.
 
 use tinydancer_crds::routing_policy::Tier;
+use tinydancer_engine::testing;
 
 use super::{
     Router, candidate, header, json, pair,
@@ -61,4 +62,20 @@ async fn the_list_of_models_has_auto_and_every_candidate() {
     let ids: Vec<_> =
         list["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["auto", "small", "a-third", "large"]);
+}
+
+#[tokio::test]
+async fn tags_in_the_header_and_in_the_field_are_scored_alike() {
+    let up = Upstream::start(Behaviour::Answer).await;
+    let router = Router::start(pair(&up, &up)).await;
+    let (name, value) = testing::KNOWN_TAG;
+    let route = async |tags: String| {
+        json(router.post("/v1/route", format!(r#"{{"text":"Hi","tags":{{{tags}}}}}"#)).await).await
+    };
+    let tagged = route(format!(r#""{name}":"{value}""#)).await["confidence"].clone();
+    assert_ne!(tagged, route(String::new()).await["confidence"]);
+    let body = r#"{"model":"auto","messages":[{"role":"user","content":"Hi"}]}"#;
+    let request = router.client.post(router.url("/v1/chat/completions")).body(body);
+    let response = request.header("x-router-tags", format!("{name}={value}")).send().await.unwrap();
+    assert_eq!(header(&response, "x-router-confidence"), tagged.to_string());
 }
