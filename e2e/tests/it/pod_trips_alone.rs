@@ -41,8 +41,8 @@ async fn a_model_that_breaks_on_long_prompts_is_tripped_in_the_pod_without_an_op
             let path = "metrics";
             let metrics =
                 fleet.cluster.ask_pod(&fleet.namespace, router, http::Method::GET, path, vec![]).await?;
-            let trips = metrics.lines().find(|line| line.starts_with("tinydancer_router_trips_total"));
-            anyhow::ensure!(trips.is_some_and(|line| !line.ends_with(" 0")), "{trips:?}");
+            let tripped = metrics.lines().find(|line| line.starts_with("tinydancer_router_tripped_models "));
+            anyhow::ensure!(tripped.is_some_and(|line| !line.ends_with(" 0")), "{tripped:?}");
             Ok(())
         })
         .await

@@ -10,6 +10,7 @@ use prometheus_client::{
 use tinydancer_crds::{routing_policy::Tier, valid::Candidate};
 use tinydancer_engine::breaker::BreakerState;
 use tinydancer_history::History;
+use tinydancer_protocol::Report;
 
 use crate::{
     runtime::RoutingDecision,
@@ -43,6 +44,8 @@ pub struct Metrics {
     shed: Counter,
     in_flight: Gauge<i64, AtomicI64>,
     connections: Gauge<i64, AtomicI64>,
+    candidate_weight: Gauge<i64, AtomicI64>,
+    tripped_models: Gauge<i64, AtomicI64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -131,6 +134,8 @@ impl Metrics {
             shed: Counter::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
+            candidate_weight: Gauge::default(),
+            tripped_models: Gauge::default(),
         };
         metrics.register_decisions();
         metrics.register_upstreams();
@@ -154,6 +159,16 @@ impl Metrics {
         registry.register("shed", "Requests refused because too many were in flight", self.shed.clone());
         registry.register("in_flight", "Requests in flight", self.in_flight.clone());
         registry.register("connections", "Open connections", self.connections.clone());
+        registry.register(
+            "candidate_weight_basis_points",
+            "Share of requests that the model on trial decides now, of 10,000",
+            self.candidate_weight.clone(),
+        );
+        registry.register(
+            "tripped_models",
+            "Models that this pod has taken out of traffic by itself",
+            self.tripped_models.clone(),
+        );
     }
 
     fn register_upstreams(&mut self) {
@@ -264,8 +279,15 @@ impl Metrics {
     ///
     /// # Errors
     /// Where a metric cannot be written as text.
-    pub fn text(&self, upstreams: &Upstreams, history: &History) -> Result<String, std::fmt::Error> {
+    pub fn text(
+        &self,
+        upstreams: &Upstreams,
+        history: &History,
+        report: &Report,
+    ) -> Result<String, std::fmt::Error> {
         self.history_dropped.inner().store(history.dropped(), Ordering::Relaxed);
+        self.candidate_weight.set(i64::from(report.effective_weight.get()));
+        self.tripped_models.set(i64::try_from(report.trips.len()).unwrap_or(i64::MAX));
         self.breaker_state.clear();
         for upstream in upstreams.current().iter() {
             let held = upstreams.snapshot(upstream).state;
