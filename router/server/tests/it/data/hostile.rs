@@ -17,8 +17,8 @@ use tinydancer_server::data::Limits;
 async fn impatient() -> Router {
     let up = Upstream::start(Behaviour::Answer).await;
     let limits = Limits {
-        headers_within: Duration::from_millis(200),
-        body_within: Duration::from_millis(200),
+        headers_within: Duration::from_millis(500),
+        body_within: Duration::from_millis(500),
         idle: Duration::from_millis(1500),
         small_body: 1000,
         ..Setup::default().limits
