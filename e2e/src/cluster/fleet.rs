@@ -73,9 +73,27 @@ impl Fleet {
             fleet.add_model(name, &model_bytes(name)?, None).await?;
         }
         fleet.apply_policy(&wish.policy).await?;
-        fleet.wait_for_ready().await?;
-        fleet.send(Wish { rate_per_second: wish.rate_per_second, ..fleet.wish() }).await?;
+        fleet.open(wish.rate_per_second).await?;
         Ok(fleet)
+    }
+
+    /// Waits until the fleet is Ready and its Service leads to it, then counts anew and lets the client send.
+    ///
+    /// # Errors
+    /// When it is not in time.
+    pub async fn open(&self, rate_per_second: u32) -> Result<()> {
+        self.wait_for_ready().await?;
+        // A Service is programmed into the node a moment after its pods are Ready; that moment is nobody's failure.
+        self.send(Wish { rate_per_second: 5, ..self.wish() }).await?;
+        eventually("the Service leads to the fleet", PATIENCE, || async {
+            let counts = self.counts().await?;
+            ensure!(counts.answered >= 5, "{counts:?}");
+            Ok(())
+        })
+        .await?;
+        self.send(Wish { rate_per_second, ..self.wish() }).await?;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.reset_counts().await
     }
 
     async fn apply_operator(&self) -> Result<()> {

@@ -11,10 +11,7 @@ use kube::Api;
 use serde_json::json;
 use tinydancer_crds::routing_policy::RolloutState;
 
-use crate::{
-    cluster::{Cluster, Fleet, PATIENCE, eventually, model_bytes},
-    traffic::Wish,
-};
+use crate::cluster::{Cluster, Fleet, PATIENCE, eventually, model_bytes};
 
 /// Where everything of the demo lives.
 pub const NAMESPACE: &str = "demo";
@@ -41,9 +38,7 @@ pub async fn run() -> Result<()> {
     fleet.cluster.apply(PARTS, NAMESPACE).await?;
     fleet.add_model("support-v1", &model_bytes("support-v1")?, None).await?;
     fleet.cluster.apply(POLICY, NAMESPACE).await?;
-    fleet.wait_for_ready().await?;
-    fleet.send(Wish { rate_per_second: RATE, target: "http://support".to_owned(), ..fleet.wish() }).await?;
-    fleet.reset_counts().await?;
+    fleet.open(RATE).await?;
 
     say("support-v2 was trained on more evidence: the policy names it, as a Git commit would");
     try_model(&fleet, "support-v2", RolloutState::Stable).await?;
