@@ -125,7 +125,15 @@ impl Writer {
         }
         self.ask()?;
         let parameters = PatchParams::apply(wished.manager).force();
-        let patched = api.patch(&wished.name, &parameters, &Patch::Apply(&value)).await;
+        let mut patched = api.patch(&wished.name, &parameters, &Patch::Apply(&value)).await;
+        if matches!(&patched, Err(kube::Error::Api(status)) if status.is_invalid()) {
+            // Where somebody changed the field by which a list's elements are told apart, such as a port's number, an
+            // apply would leave both elements. A merge patch replaces lists whole.
+            self.ask()?;
+            let parameters =
+                PatchParams { field_manager: Some(wished.manager.to_owned()), ..PatchParams::default() };
+            patched = api.patch(&wished.name, &parameters, &Patch::Merge(&value)).await;
+        }
         self.done("apply", wished, patched).map(drop)
     }
 

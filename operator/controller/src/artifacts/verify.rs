@@ -143,4 +143,18 @@ mod tests {
         let error = artifact(garbage, &Digest::of(garbage)).unwrap_err();
         assert_eq!(error.reason(), reasons::ARTIFACT_INVALID);
     }
+
+    #[test]
+    fn the_samples_name_artifacts_that_load() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        let text = std::fs::read_to_string(format!("{root}/config/samples/routermodels.yaml")).unwrap();
+        let models: Vec<tinydancer_crds::RouterModel> = tinydancer_crds::yaml::from_multi(&text).unwrap();
+        assert_eq!(models.len(), 2);
+        for model in models {
+            let source = model.spec.source.config_map.unwrap();
+            let bytes = std::fs::read(format!("{root}/models/{}.safetensors", source.name)).unwrap();
+            let loaded = artifact(&bytes, &model.spec.digest.parse().unwrap()).unwrap();
+            assert_eq!(loaded.metadata().version, model.spec.version);
+        }
+    }
 }
