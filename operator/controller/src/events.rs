@@ -26,10 +26,11 @@ pub struct Happening {
     pub related: Option<ObjectReference>,
 }
 
-/// Tells events. Cloning shares the recorder.
+/// Tells events.
 #[derive(Clone)]
 pub struct Events {
-    recorder: Recorder,
+    client: Client,
+    reporter: Reporter,
     metrics: Metrics,
 }
 
@@ -37,7 +38,7 @@ impl Events {
     /// Tells in the name of this replica.
     pub fn new(client: Client, replica: String, metrics: Metrics) -> Self {
         let reporter = Reporter { controller: "tiny-dancer".to_owned(), instance: Some(replica) };
-        Self { recorder: Recorder::new(client, reporter), metrics }
+        Self { client, reporter, metrics }
     }
 
     /// Tells what happened to `regarding`. An event that cannot be told is logged: nothing depends on it.
@@ -53,7 +54,9 @@ impl Events {
             action: happening.action.to_owned(),
             secondary: happening.related,
         };
-        if let Err(error) = self.recorder.publish(&event, regarding).await {
+        // A recorder that lives on folds events of one reason into the first and drops the later numbers.
+        let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+        if let Err(error) = recorder.publish(&event, regarding).await {
             tracing::warn!(namespace, name, %error, "failed to tell an event");
         }
     }
