@@ -4,12 +4,13 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::Uid;
 
 use crate::command;
 use crate::unavailable::Unavailable;
+use crate::workspace::Workspace;
 
 /// A program and the Debian package that holds it.
 pub(crate) struct Tool {
@@ -96,6 +97,23 @@ fn install(packages: &[&str]) -> Result<()> {
             .env("DEBIAN_FRONTEND", "noninteractive")
             .stdin(Stdio::null()),
     )?;
+    Ok(())
+}
+
+/// Makes sure that Rust can build for a target; a rustup that installs nothing by itself is asked to.
+pub(crate) fn ensure_target(workspace: &Workspace, target: &str) -> Result<()> {
+    let in_checkout = |program: &str| {
+        let mut command = Command::new(program);
+        command.current_dir(workspace.root());
+        command
+    };
+    let sysroot = command::output(in_checkout("rustc").args(["--print", "sysroot"]))?;
+    if Path::new(sysroot.trim()).join("lib/rustlib").join(target).exists() {
+        return Ok(());
+    }
+    println!("  rustup target add {target}");
+    command::output(in_checkout("rustup").args(["target", "add", target]))
+        .with_context(|| format!("Rust must be able to build for {target}: rustup target add {target}"))?;
     Ok(())
 }
 

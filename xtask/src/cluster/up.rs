@@ -78,7 +78,7 @@ fn start(layout: &Layout, kube: &Path, pause: &Path, listener: TcpListener) -> R
     for launch in components::first(layout, kube) {
         started.push((launch.name, launch.start(layout)?));
     }
-    started.push(("forwarder", forwarder(layout, listener)?.start(layout)?));
+    started.push(("forwarder", forwarder(layout, listener).start(layout)?));
 
     wait_for_socket(layout, &started)?;
     image::import_archive(&layout.socket(), pause)?;
@@ -93,11 +93,11 @@ fn start(layout: &Layout, kube: &Path, pause: &Path, listener: TcpListener) -> R
 
 /// The program that carries connections from the host into the namespace: this
 /// one, run again.
-fn forwarder(layout: &Layout, listener: TcpListener) -> Result<Launch> {
+fn forwarder(layout: &Layout, listener: TcpListener) -> Launch {
     // Not current_exe: a build that goes on beside may replace that file.
     let this = format!("/proc/{}/exe", std::process::id());
     let command = vec![this.into(), "cluster".into(), "forward".into(), layout.network_namespace().into()];
-    Ok(Launch { name: "forwarder", place: Place::Host, command, input: Some(listener.into()) })
+    Launch { name: "forwarder", place: Place::Host, command, input: Some(listener.into()) }
 }
 
 fn wait_for_socket(layout: &Layout, started: &[(&'static str, Process)]) -> Result<()> {

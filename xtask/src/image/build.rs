@@ -54,6 +54,7 @@ pub(crate) fn build_all(workspace: &Workspace) -> Result<Vec<Built>> {
         return Ok(Vec::new());
     }
     tools::ensure(tools::FOR_IMAGES)?;
+    tools::ensure_target(workspace, TARGET)?;
     let step = Step::start("building static programs (release)");
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--release", "--locked", "--target", TARGET]);
