@@ -208,4 +208,4 @@ async fn body(mut response: reqwest::Response) -> Result<BytesMut, RouterError> 
 
 #[cfg(test)]
 #[path = "routers_tests.rs"]
-mod tests;
+pub(crate) mod tests;

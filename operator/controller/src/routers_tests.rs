@@ -15,7 +15,7 @@ fn certificates() -> Certificates {
     Certificates::new(Authority::make(OffsetDateTime::now_utc()).unwrap())
 }
 
-fn a_report(pod: &str) -> Report {
+pub(crate) fn a_report(pod: &str) -> Report {
     Report {
         protocol_version: PROTOCOL_VERSION,
         pod: pod.to_owned(),

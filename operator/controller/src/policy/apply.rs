@@ -24,10 +24,7 @@ use crate::{
     writer::{Wished, WriteError, differs},
 };
 
-use super::{controller::PolicyWorld, observe::Observation};
-
-/// Pods that are called at the same time.
-const CONCURRENT_CALLS: usize = 64;
+use super::{controller::PolicyWorld, observe::Observation, pods::CONCURRENT_CALLS};
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]

@@ -49,7 +49,7 @@ use super::{
 };
 
 /// Time one look at one policy may take, with everything that follows from it.
-const LOOK_TIME: Duration = Duration::from_secs(20);
+const LOOK_TIME: Duration = Duration::from_secs(15);
 /// Wait after the first failure, doubled each time.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 /// Longest wait.

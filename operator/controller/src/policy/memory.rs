@@ -54,3 +54,37 @@ impl Memory {
         self.0.retain(|policy, _| is_there(policy));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tinydancer_protocol::RefusalReason;
+
+    fn refusal() -> Refusal {
+        Refusal { reason: RefusalReason::StaleEpoch, message: String::new(), epoch: 9 }
+    }
+
+    #[test]
+    fn a_refusal_stands_until_a_report_comes() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        memory.pod("policy", "pod", now);
+        memory.refused("policy", "pod", refusal());
+        assert_eq!(memory.pod("policy", "pod", now).refusal, Some(refusal()));
+        memory.reported("policy", "pod", crate::routers::tests::a_report("pod"), now);
+        let heard = memory.pod("policy", "pod", now);
+        assert!(heard.refusal.is_none() && heard.report.is_some());
+    }
+
+    #[test]
+    fn pods_and_policies_that_are_gone_are_forgotten() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        for pod in ["a", "b"] {
+            memory.reported("policy", pod, crate::routers::tests::a_report(pod), now);
+        }
+        memory.keep_pods("policy", &["b".to_owned()].into());
+        assert!(memory.pod("policy", "a", now).report.is_none());
+        assert!(memory.pod("policy", "b", now).report.is_some());
+        memory.keep_policies(|_| false);
+        assert!(memory.pod("policy", "b", now).report.is_none());
+    }
+}

@@ -4,3 +4,4 @@ mod apply;
 pub mod controller;
 mod memory;
 mod observe;
+mod pods;

@@ -1,16 +1,12 @@
 //! Step one: everything a plan may look at, read here and nowhere else.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    net::IpAddr,
-    time::Instant,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use futures::{StreamExt as _, TryFutureExt as _, stream};
+use futures::TryFutureExt as _;
 use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
-        core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount},
+        core::v1::{ConfigMap, Secret, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
         policy::v1::PodDisruptionBudget,
     },
@@ -18,28 +14,24 @@ use k8s_openapi::{
 };
 use kube::{
     Api, ResourceExt as _,
-    api::{ApiResource, DynamicObject, ListParams},
+    api::{ApiResource, DynamicObject},
 };
 use serde_json::Value;
 use time::OffsetDateTime;
 use tinydancer_crds::{Digest, ModelName, RouterModel, RoutingPolicy, ValidPolicy};
 use tinydancer_plan::{
-    Artifact, LiveChild, Observed, ObservedModel, ObservedPod, ObservedRecord, PolicyInput, Record,
-    SecretState,
-    build::{MODEL_FILE, Names, selector},
+    Artifact, LiveChild, Observed, ObservedModel, ObservedRecord, PolicyInput, Record, SecretState,
+    build::{MODEL_FILE, Names},
 };
 use tinydancer_protocol::PolicyIdentity;
 
 use crate::{
     artifacts::{Outcome, verify},
     credentials::{self, UpstreamKeys},
-    routers::{Router, RouterError},
+    routers::Router,
 };
 
-use super::controller::PolicyWorld;
-
-/// Routers that are asked at the same time.
-const CONCURRENT_CALLS: usize = 64;
+use super::{controller::PolicyWorld, pods};
 
 /// Why a policy could not be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +100,7 @@ pub(super) async fn observe(
     let (record, live, pods, tls, keys_secret, upstream_keys) = futures::try_join!(
         look.record(),
         look.children(),
-        look.pods(name),
+        pods::list(world, namespace, name),
         look.secret(names.tls()),
         look.secret(names.credentials()),
         credentials::upstream_keys(&world.client, namespace, &references)
@@ -117,7 +109,7 @@ pub(super) async fn observe(
     let mut live = live;
     look.adopt_boot_model(&mut live);
     let (models, is_fetching) = look.models(valid, &record).await?;
-    let (pods, routers) = look.hear(name, pods).await;
+    let (pods, routers) = pods::hear(world, &input.identity, &pods).await;
     let tls_state = look.tls_state(name, tls.as_ref());
     let observed = Observed {
         available: look.available(&models, &record),
@@ -182,14 +174,6 @@ impl Look<'_> {
         });
         let found: Vec<_> = futures::future::try_join_all(reads).await.map_err(api("the fleet's objects"))?;
         Ok(found.into_iter().flatten().collect())
-    }
-
-    async fn pods(&self, policy: &str) -> Result<Vec<Pod>, ObserveError> {
-        let list = Api::<Pod>::namespaced(self.world.client.clone(), self.namespace)
-            .list(&ListParams::default().labels(&selector(policy)))
-            .await
-            .map_err(api("the fleet's pods"))?;
-        Ok(list.items.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect())
     }
 
     async fn secret(&self, name: String) -> Result<Option<Secret>, ObserveError> {
@@ -305,68 +289,6 @@ impl Look<'_> {
             })
         })
     }
-
-    /// Each pod with what was last heard from it. One that was never heard is asked.
-    async fn hear(&self, policy: &str, pods: Vec<Pod>) -> (Vec<ObservedPod>, BTreeMap<String, Router>) {
-        let mut routers = BTreeMap::new();
-        let mut asked = Vec::new();
-        let uids: HashSet<String> = pods.iter().filter_map(kube::ResourceExt::uid).collect();
-        {
-            let mut memory = self.world.memory();
-            memory.keep_pods(self.uid, &uids);
-            for pod in &pods {
-                let (Some(uid), Some(address)) = (pod.uid(), address(pod)) else { continue };
-                let router =
-                    Router { namespace: self.namespace.to_owned(), policy: policy.to_owned(), address };
-                let heard = memory.pod(self.uid, &uid, Instant::now());
-                if heard.report.is_none() {
-                    asked.push((uid.clone(), router.clone()));
-                }
-                routers.insert(uid, router);
-            }
-        }
-        stream::iter(asked)
-            .for_each_concurrent(CONCURRENT_CALLS, |(pod, router)| async move {
-                let answer = self.world.routers.report(&router).await;
-                self.world.heard(self.uid, &pod, answer);
-            })
-            .await;
-        let mut memory = self.world.memory();
-        let observed = pods.iter().filter_map(|pod| {
-            let uid = pod.uid()?;
-            let heard = memory.pod(self.uid, &uid, Instant::now());
-            Some(ObservedPod {
-                name: pod.name_any(),
-                uid,
-                ready: is_ready(pod),
-                report: heard.report,
-                silent_for: heard.since.elapsed(),
-                refusal: heard.refusal,
-            })
-        });
-        (observed.collect(), routers)
-    }
-}
-
-impl PolicyWorld {
-    /// Takes in what a router answered.
-    pub(super) fn heard(
-        &self,
-        policy: &str,
-        pod: &str,
-        answer: Result<tinydancer_protocol::Report, RouterError>,
-    ) {
-        match answer {
-            Ok(report) => self.memory().reported(policy, pod, report, Instant::now()),
-            Err(RouterError::Refused { refusal, .. }) => {
-                tracing::info!(pod, reason = ?refusal.reason, "router refused");
-                self.memory().refused(policy, pod, *refusal);
-            }
-            Err(error) => {
-                tracing::debug!(pod, %error, source = super::controller::sources(&error), "no answer");
-            }
-        }
-    }
 }
 
 /// The digests a record names.
@@ -383,15 +305,6 @@ fn is_owned(metadata: &ObjectMeta, uid: &str, as_controller: bool) -> bool {
     owners.any(|owner| owner.uid == uid && (!as_controller || owner.controller == Some(true)))
 }
 
-fn address(pod: &Pod) -> Option<IpAddr> {
-    pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-}
-
-fn api(what: &'static str) -> impl Fn(kube::Error) -> ObserveError {
+pub(super) fn api(what: &'static str) -> impl Fn(kube::Error) -> ObserveError {
     move |source| ObserveError::Api { what, source: Box::new(source) }
 }
