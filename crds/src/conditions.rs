@@ -112,8 +112,6 @@ pub mod reasons {
         DEADLINE_EXCEEDED = "DeadlineExceeded";
         /// A pod refused the candidate.
         CANDIDATE_REFUSED = "CandidateRefused";
-        /// The candidate is taken out of traffic.
-        ROLLING_BACK = "RollingBack";
         /// No pod serves the candidate any more.
         ROLLED_BACK = "RolledBack";
         /// Another model was wished for while this one was on trial.

@@ -24,7 +24,7 @@ mod resolve;
 pub mod rollout;
 mod status;
 
-pub use model::{ModelInput, model_status};
+pub use model::model_status;
 pub use observed::{
     Artifact, LiveChild, Observed, ObservedModel, ObservedPod, ObservedRecord, PolicyInput, SecretState,
     Settings, SignatureCheck,

@@ -2,167 +2,177 @@
 
 use jiff::Timestamp;
 use tinydancer_crds::{
-    Digest, RouterModelStatus, RoutingPolicyStatus,
-    conditions::{Wish, merge, reasons, types},
+    RouterModel, RouterModelStatus, RoutingPolicy,
+    conditions::{self, Wish, reasons, types},
     router_model::{ArtifactState, PolicyRollout},
-    routing_policy::{ModelEntry, RolloutState},
+    routing_policy::RolloutState,
 };
 
 use crate::observed::Artifact;
 
-/// Policies that are listed.
-const ROLLOUTS_LIMIT: usize = 32;
-
-/// One RouterModel.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ModelInput {
-    /// Its digest.
-    pub digest: Digest,
-    /// `metadata.generation`.
-    pub generation: i64,
-    /// Whether its bytes are what it says.
-    pub artifact: Artifact,
-    /// The status it has now.
-    pub status: RouterModelStatus,
-}
+/// Policies that the list has room for.
+const MOST_ROLLOUTS: usize = 32;
 
 /// Derives the whole status; to be written only where it is not equal to the one that stands. `policies` are all
-/// policies of the namespace, by name.
-pub fn model_status<'a>(
-    model: &ModelInput,
-    policies: impl IntoIterator<Item = (&'a str, &'a RoutingPolicyStatus)>,
+/// policies of the model's namespace, in any order.
+pub fn model_status<'policy>(
+    model: &RouterModel,
+    artifact: &Artifact,
+    policies: impl IntoIterator<Item = &'policy RoutingPolicy>,
     now: Timestamp,
 ) -> RouterModelStatus {
-    let digest = model.digest.to_string();
-    let mut rollouts: Vec<PolicyRollout> = policies
-        .into_iter()
-        .filter_map(|(policy, status)| {
-            status.models.iter().find(|entry| entry.digest == digest).map(|entry| rollout(policy, entry))
-        })
-        .collect();
-    rollouts.sort_by(|left, right| {
-        (attention(left.state), &left.policy).cmp(&(attention(right.state), &right.policy))
-    });
-    let total = rollouts.len();
-    let wishes = conditions(model, &rollouts);
-    let first = rollouts.first().cloned();
-    rollouts.truncate(ROLLOUTS_LIMIT);
+    let mut rollouts: Vec<PolicyRollout> =
+        policies.into_iter().filter_map(|policy| rollout(model, policy)).collect();
+    rollouts.sort_by(|left, right| (rank(left.state), &left.policy).cmp(&(rank(right.state), &right.policy)));
+    let standing = model.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let generation = model.metadata.generation;
+    let wishes = wishes(artifact, &rollouts);
+    let shown = rollouts.first().cloned();
+    let artifact_state = match artifact {
+        Artifact::Pending => ArtifactState::Pending,
+        Artifact::Verified => ArtifactState::Verified,
+        Artifact::Failed { .. } => ArtifactState::Failed,
+    };
+    let total = i32::try_from(rollouts.len()).unwrap_or(i32::MAX);
+    rollouts.truncate(MOST_ROLLOUTS);
+    // A list map is compared in its own order.
+    rollouts.sort_by(|left, right| left.policy.cmp(&right.policy));
     RouterModelStatus {
-        observed_generation: Some(model.generation),
-        conditions: merge(&model.status.conditions, &wishes, Some(model.generation), now),
-        artifact: Some(artifact(&model.artifact)),
-        state: Some(first.as_ref().map_or_else(
-            || format!("{:?}", artifact(&model.artifact)),
-            |rollout| format!("{:?}", rollout.state),
-        )),
-        policy: first.as_ref().map(|rollout| rollout.policy.clone()),
-        step: first.as_ref().and_then(|rollout| rollout.step.clone()),
-        weight_percent: first.as_ref().map(|rollout| rollout.weight_percent),
-        verdict: first.as_ref().and_then(|rollout| rollout.verdict),
-        uncertainty: first.and_then(|rollout| rollout.uncertainty),
+        observed_generation: generation,
+        conditions: conditions::merge(standing, &wishes, generation, now),
+        artifact: Some(artifact_state),
+        state: Some(
+            shown
+                .as_ref()
+                .map_or_else(|| format!("{artifact_state:?}"), |shown| format!("{:?}", shown.state)),
+        ),
+        policy: shown.as_ref().map(|shown| shown.policy.clone()),
+        step: shown.as_ref().and_then(|shown| shown.step.clone()),
+        weight_percent: shown.as_ref().map(|shown| shown.weight_percent),
+        verdict: shown.as_ref().and_then(|shown| shown.verdict),
+        uncertainty: shown.and_then(|shown| shown.uncertainty),
         rollouts,
-        rollouts_total: i32::try_from(total).unwrap_or(i32::MAX),
+        rollouts_total: total,
     }
 }
 
-/// The fixed order in which states are shown: what moves traffic first, then what waits, then what is at rest, harm
-/// before health.
-const fn attention(state: RolloutState) -> u8 {
-    match state {
-        RolloutState::RollingBack => 0,
-        RolloutState::Promoting => 1,
-        RolloutState::Canary => 2,
-        RolloutState::Paused => 3,
-        RolloutState::Shadow => 4,
-        RolloutState::Staging => 5,
-        RolloutState::RolledBack => 6,
-        RolloutState::Stable => 7,
-        RolloutState::Superseded => 8,
-    }
-}
-
-fn rollout(policy: &str, entry: &ModelEntry) -> PolicyRollout {
-    PolicyRollout {
-        policy: policy.to_owned(),
+/// What the model is in a policy: the entry of its digest, because the digest decides and a name may be another's.
+fn rollout(model: &RouterModel, policy: &RoutingPolicy) -> Option<PolicyRollout> {
+    let entries = &policy.status.as_ref()?.models;
+    let entry = entries.iter().find(|entry| entry.digest == model.spec.digest)?;
+    Some(PolicyRollout {
+        policy: policy.metadata.name.clone().unwrap_or_default(),
         state: entry.state,
         reason: entry.reason.clone(),
         step: entry.step.clone(),
         weight_percent: entry.weight_percent,
         verdict: entry.verdict,
         uncertainty: entry.uncertainty.clone(),
+    })
+}
+
+/// The fixed order in which states are shown: what moves or needs somebody comes first.
+fn rank(state: RolloutState) -> u8 {
+    match state {
+        RolloutState::RollingBack => 0,
+        RolloutState::Paused => 1,
+        RolloutState::Promoting => 2,
+        RolloutState::Canary => 3,
+        RolloutState::Shadow => 4,
+        RolloutState::Staging => 5,
+        RolloutState::Stable => 6,
+        RolloutState::RolledBack => 7,
+        RolloutState::Superseded => 8,
     }
 }
 
-const fn artifact(artifact: &Artifact) -> ArtifactState {
-    match artifact {
-        Artifact::Pending => ArtifactState::Pending,
-        Artifact::Verified => ArtifactState::Verified,
-        Artifact::Failed { .. } => ArtifactState::Failed,
-    }
-}
-
-fn conditions(model: &ModelInput, rollouts: &[PolicyRollout]) -> Vec<Wish> {
-    let wish =
-        |type_, status, (reason, message): (&'static str, String)| Wish { type_, status, reason, message };
-    let (verified, artifact) = verified(&model.artifact);
-    let rolled_back = policies(rollouts, |state| state == RolloutState::RolledBack);
-    let moving = policies(rollouts, |state| attention(state) < attention(RolloutState::RolledBack));
-    let back = (reasons::ROLLED_BACK, format!("rolled back in {rolled_back}"));
-    let under_way = (reasons::ROLLOUT_IN_PROGRESS, format!("on trial in {moving}"));
-    let settled = || (reasons::SETTLED, "nothing is left to do".to_owned());
-    let is_back = !rolled_back.is_empty();
-    let is_promoted =
-        !rollouts.is_empty() && rollouts.iter().all(|rollout| rollout.state == RolloutState::Stable);
-
-    let (ready, why) = match verified {
-        Some(true) if is_back => (Some(false), back.clone()),
-        other => (Some(other == Some(true)), artifact.clone()),
-    };
-    let promoted = if is_promoted {
-        (reasons::PROMOTED, "stable in every policy that tried it".to_owned())
-    } else if rollouts.is_empty() {
-        (reasons::NOT_IN_USE, "no policy has tried it".to_owned())
-    } else if !moving.is_empty() {
-        under_way.clone()
-    } else if is_back {
-        back.clone()
-    } else {
-        (reasons::SUPERSEDED, "another model took its place".to_owned())
-    };
-    let is_stalled = verified == Some(false) || (is_back && moving.is_empty());
-    let reconciling = !is_stalled && (verified.is_none() || !moving.is_empty());
-    let progress = if verified.is_none() { artifact.clone() } else { under_way };
-    let obstacle = if verified == Some(false) { artifact.clone() } else { back.clone() };
-    let not_back = || (reasons::NO_HARM_FOUND, "no policy has rolled it back".to_owned());
-    vec![
-        wish(types::READY, ready, why),
-        wish(types::VERIFIED, verified, artifact),
-        wish(types::PROMOTED, Some(is_promoted), promoted),
-        wish(types::ROLLED_BACK, Some(is_back), if is_back { back } else { not_back() }),
-        wish(types::RECONCILING, Some(reconciling), if reconciling { progress } else { settled() }),
-        wish(types::STALLED, Some(is_stalled), if is_stalled { obstacle } else { settled() }),
-    ]
-}
-
-fn verified(artifact: &Artifact) -> (Option<bool>, (&'static str, String)) {
-    match artifact {
-        Artifact::Pending => (None, (reasons::ARTIFACT_PENDING, "the artifact is being fetched".to_owned())),
-        Artifact::Verified => {
-            (Some(true), (reasons::ARTIFACT_VERIFIED, "the artifact is what the spec says".to_owned()))
+fn wishes(artifact: &Artifact, rollouts: &[PolicyRollout]) -> Vec<Wish> {
+    let verified = match artifact {
+        Artifact::Pending => {
+            wish(types::VERIFIED, None, reasons::ARTIFACT_PENDING, "the artifact is being fetched")
         }
-        Artifact::Failed { reason, message } => (Some(false), (reason, message.clone())),
+        Artifact::Verified => wish(
+            types::VERIFIED,
+            Some(true),
+            reasons::ARTIFACT_VERIFIED,
+            "digest, shape and known answers are as the spec and the artifact say",
+        ),
+        Artifact::Failed { reason, message } => wish(types::VERIFIED, Some(false), reason, message),
+    };
+    let of = |state: RolloutState| rollouts.iter().filter(move |rollout| rollout.state == state);
+    let rolled_back = of(RolloutState::RolledBack).chain(of(RolloutState::RollingBack)).next();
+    let moving = rollouts.iter().find(|rollout| is_moving(rollout.state));
+    let stable = of(RolloutState::Stable).count();
+    let ready = match (artifact, rolled_back) {
+        (Artifact::Verified, Some(rollout)) => {
+            let message = format!("policy '{}' rolled the model back", rollout.policy);
+            wish(types::READY, Some(false), reasons::ROLLED_BACK, &message)
+        }
+        (Artifact::Verified, None) => ready(rollouts, moving, stable),
+        _ => Wish { type_: types::READY, status: Some(false), ..verified.clone() },
+    };
+    let stalled = match artifact {
+        Artifact::Failed { .. } => Wish { type_: types::STALLED, status: Some(true), ..verified.clone() },
+        _ => wish(types::STALLED, Some(false), ready.reason, "nothing is in the way"),
+    };
+    let reconciling = match (artifact, moving) {
+        (Artifact::Pending, _) => Wish { type_: types::RECONCILING, status: Some(true), ..verified.clone() },
+        (Artifact::Verified, Some(rollout)) => {
+            let message = format!("policy '{}' is trying the model", rollout.policy);
+            wish(types::RECONCILING, Some(true), reasons::ROLLOUT_IN_PROGRESS, &message)
+        }
+        _ => wish(types::RECONCILING, Some(false), ready.reason, "nothing is under way"),
+    };
+    let promoted = match (rollouts.len(), stable) {
+        (0, _) => wish(types::PROMOTED, Some(false), reasons::NOT_IN_USE, "no policy has tried the model"),
+        (all, stable) => {
+            let message = format!("stable in {stable} of {all} policies");
+            let reason = if all == stable { reasons::PROMOTED } else { reasons::ROLLOUT_IN_PROGRESS };
+            let reason = if all != stable && moving.is_none() { reasons::SETTLED } else { reason };
+            wish(types::PROMOTED, Some(all == stable), reason, &message)
+        }
+    };
+    let rolled_back = match rolled_back {
+        Some(rollout) => {
+            let message = format!("policy '{}': {}", rollout.policy, rollout.reason);
+            wish(types::ROLLED_BACK, Some(true), reasons::ROLLED_BACK, &message)
+        }
+        None => {
+            wish(types::ROLLED_BACK, Some(false), reasons::NO_HARM_FOUND, "no policy rolled the model back")
+        }
+    };
+    vec![ready, verified, promoted, rolled_back, reconciling, stalled]
+}
+
+fn ready(rollouts: &[PolicyRollout], moving: Option<&PolicyRollout>, stable: usize) -> Wish {
+    if let Some(rollout) = moving {
+        let message = format!("verified; policy '{}' is trying it", rollout.policy);
+        return wish(types::READY, Some(true), reasons::ROLLOUT_IN_PROGRESS, &message);
+    }
+    match (rollouts.len(), stable) {
+        (0, _) => wish(types::READY, Some(true), reasons::NOT_IN_USE, "verified; no policy uses it"),
+        (_, 0) => {
+            wish(types::READY, Some(true), reasons::SUPERSEDED, "verified; other models took its place")
+        }
+        (_, stable) => {
+            let message = format!("the stable model of {stable} policies");
+            wish(types::READY, Some(true), reasons::SETTLED, &message)
+        }
     }
 }
 
-/// The policies in such a state, at most five by name.
-fn policies(rollouts: &[PolicyRollout], is_such: impl Fn(RolloutState) -> bool) -> String {
-    let names: Vec<&str> = rollouts
-        .iter()
-        .filter(|rollout| is_such(rollout.state))
-        .map(|rollout| rollout.policy.as_str())
-        .collect();
-    let shown = names.len().min(5);
-    let rest = names.len() - shown;
-    let listed = names.get(..shown).unwrap_or_default().join(", ");
-    if rest > 0 { format!("{listed} and {rest} more") } else { listed }
+fn is_moving(state: RolloutState) -> bool {
+    match state {
+        RolloutState::Staging
+        | RolloutState::Shadow
+        | RolloutState::Canary
+        | RolloutState::Promoting
+        | RolloutState::Paused
+        | RolloutState::RollingBack => true,
+        RolloutState::Stable | RolloutState::RolledBack | RolloutState::Superseded => false,
+    }
+}
+
+fn wish(type_: &'static str, status: Option<bool>, reason: &'static str, message: &str) -> Wish {
+    Wish { type_, status, reason, message: message.to_owned() }
 }

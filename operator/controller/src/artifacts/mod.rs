@@ -45,6 +45,19 @@ pub enum Outcome {
     Failed(Failure),
 }
 
+impl Outcome {
+    /// As plans take it: without the bytes.
+    pub fn state(&self) -> tinydancer_plan::Artifact {
+        match self {
+            Self::Pending => tinydancer_plan::Artifact::Pending,
+            Self::Verified(_) => tinydancer_plan::Artifact::Verified,
+            Self::Failed(Failure { reason, message }) => {
+                tinydancer_plan::Artifact::Failed { reason, message: message.clone() }
+            }
+        }
+    }
+}
+
 /// Why there is no artifact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {

@@ -23,10 +23,11 @@ use tinydancer_crds::{
     conditions::{reasons, types},
     router_model::ArtifactState,
 };
+use tinydancer_plan::{Artifact, model_status};
 use tokio::sync::watch;
 
 use crate::{
-    artifacts::{Artifacts, Outcome},
+    artifacts::Artifacts,
     backoff::Backoff,
     events::{Events, Happening},
     leader::Leadership,
@@ -34,8 +35,6 @@ use crate::{
     scope::Scope,
     writer::{WriteError, Writer, differs},
 };
-
-use super::status::status;
 
 /// Time one look may take.
 const LOOK_TIME: Duration = Duration::from_secs(10);
@@ -149,7 +148,7 @@ async fn look(world: &World, model: &RouterModel) -> Result<Action, ReconcileErr
     if model.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    let artifact = world.parts.artifacts.look(model);
+    let artifact = world.parts.artifacts.look(model).state();
     let namespace = model.namespace();
     let policies = world.policies.state();
     let here = policies
@@ -157,10 +156,10 @@ async fn look(world: &World, model: &RouterModel) -> Result<Action, ReconcileErr
         .filter_map(|policy| policy.0.as_ref().ok())
         .filter(|policy| policy.namespace() == namespace);
     let standing = model.status.clone().unwrap_or_default();
-    if matches!(artifact, Outcome::Pending) && is_judged(model) {
+    if artifact == Artifact::Pending && is_judged(model) {
         return Ok(Action::requeue(FETCH_WAIT));
     }
-    let wished = status(model, &artifact, here, Timestamp::now());
+    let wished = model_status(model, &artifact, here, Timestamp::now());
     if differs(&wished, &standing) {
         world.parts.writer.status(model, &wished).await?;
         if wished.artifact != standing.artifact && wished.artifact != Some(ArtifactState::Pending) {
@@ -176,9 +175,9 @@ async fn look(world: &World, model: &RouterModel) -> Result<Action, ReconcileErr
         }
     }
     Ok(Action::requeue(match artifact {
-        Outcome::Pending => FETCH_WAIT,
-        Outcome::Failed(_) => FAILED_WAIT,
-        Outcome::Verified(_) => SETTLED_WAIT,
+        Artifact::Pending => FETCH_WAIT,
+        Artifact::Failed { .. } => FAILED_WAIT,
+        Artifact::Verified => SETTLED_WAIT,
     }))
 }
 

@@ -26,7 +26,7 @@ use tinydancer_plan::{
 use tinydancer_protocol::PolicyIdentity;
 
 use crate::{
-    artifacts::{Outcome, verify},
+    artifacts::verify,
     credentials::{self, UpstreamKeys},
     routers::Router,
 };
@@ -226,16 +226,8 @@ impl Look<'_> {
             if !is_named || model.metadata.deletion_timestamp.is_some() {
                 continue;
             }
-            let artifact = match self.world.artifacts.look(&model) {
-                Outcome::Pending => {
-                    is_fetching = true;
-                    Artifact::Pending
-                }
-                Outcome::Verified(_) => Artifact::Verified,
-                Outcome::Failed(failure) => {
-                    Artifact::Failed { reason: failure.reason, message: failure.message }
-                }
-            };
+            let artifact = self.world.artifacts.look(&model).state();
+            is_fetching |= artifact == Artifact::Pending;
             let signature = self.signature(valid, &model).await?;
             let version = model.spec.version.clone();
             seen.insert(name, ObservedModel { version, digest, artifact, signature });

@@ -1,104 +1,144 @@
 //! RouterModel status, derived from the policies.
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tinydancer_crds::{
-    RouterModelStatus, RoutingPolicyStatus,
-    router_model::ArtifactState,
-    routing_policy::{ModelEntry, RolloutState},
+    RouterModel, RouterModelStatus, RoutingPolicy, RoutingPolicyStatus,
+    router_model::{ArtifactState, RouterModelSpec, SourceSpec},
+    routing_policy::{ModelEntry, RolloutState, Verdict},
 };
-use tinydancer_plan::{Artifact, ModelInput, model_status};
+use tinydancer_plan::{Artifact, model_status};
 
 use crate::world::{World, digest};
 
-fn model(artifact: Artifact) -> ModelInput {
-    ModelInput { digest: digest("support-v2"), generation: 1, artifact, status: RouterModelStatus::default() }
+use RolloutState::{Canary, Paused, RolledBack, Stable, Superseded};
+
+fn model() -> RouterModel {
+    let source = SourceSpec { config_map: None, https: None };
+    let digest = digest("support-v2").to_string();
+    RouterModel::new(
+        "support-v2",
+        RouterModelSpec { version: "1.0.0".into(), digest, source, signature: None },
+    )
 }
 
-fn entry(state: RolloutState) -> RoutingPolicyStatus {
+fn policy(name: &str, state: RolloutState) -> RoutingPolicy {
+    let mut policy = World::new().policy;
+    policy.metadata.name = Some(name.to_owned());
     let entry = ModelEntry {
         digest: digest("support-v2").to_string(),
-        name: "support-v2".to_owned(),
+        name: "whatever".to_owned(),
         state,
-        step: None,
-        weight_percent: 0,
-        verdict: None,
-        uncertainty: None,
-        reason: "TrialStarted".to_owned(),
-        since: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH),
+        step: (state == Canary).then(|| "2/3".to_owned()),
+        weight_percent: if state == Canary { 25 } else { 0 },
+        verdict: Some(Verdict::Pass),
+        uncertainty: Some("0.188".to_owned()),
+        reason: "CanaryStepStarted".to_owned(),
+        since: Time(Timestamp::UNIX_EPOCH),
     };
-    RoutingPolicyStatus { models: vec![entry], ..RoutingPolicyStatus::default() }
+    policy.status = Some(RoutingPolicyStatus { models: vec![entry], ..RoutingPolicyStatus::default() });
+    policy
 }
 
-fn derived(states: &[(&str, RolloutState)]) -> RouterModelStatus {
-    let policies: Vec<_> = states.iter().map(|(name, state)| (*name, entry(*state))).collect();
-    let policies = policies.iter().map(|(name, status)| (*name, status));
-    model_status(&model(Artifact::Verified), policies, Timestamp::UNIX_EPOCH)
+fn derived(artifact: &Artifact, states: &[(&str, RolloutState)]) -> RouterModelStatus {
+    let policies: Vec<_> = states.iter().map(|(name, state)| policy(name, *state)).collect();
+    model_status(&model(), artifact, &policies, Timestamp::UNIX_EPOCH)
 }
 
-fn condition(status: &RouterModelStatus, type_: &str) -> String {
-    status.conditions.iter().find(|condition| condition.type_ == type_).unwrap().status.clone()
-}
-
-#[test]
-fn the_state_that_needs_most_attention_is_shown_then_the_first_policy() {
-    use RolloutState::{Canary, RolledBack, Stable, Superseded};
-    let shown = |states: &[_]| {
-        let status = derived(states);
-        (status.state.unwrap(), status.policy.unwrap())
-    };
-    assert_eq!(shown(&[("a", Stable), ("c", Canary), ("b", Canary)]), ("Canary".into(), "b".into()));
-    assert_eq!(shown(&[("a", Stable), ("b", RolledBack)]), ("RolledBack".into(), "b".into()));
-    assert_eq!(shown(&[("a", Superseded), ("b", Stable)]), ("Stable".into(), "b".into()));
-}
-
-#[test]
-fn promoted_means_every_policy_and_rolled_back_means_any() {
-    use RolloutState::{Canary, RolledBack, Stable};
-    let said = |states: &[_]| {
-        let status = derived(states);
-        ["Promoted", "RolledBack", "Ready", "Reconciling", "Stalled"].map(|type_| condition(&status, type_))
-    };
-    assert_eq!(said(&[("a", Stable), ("b", Stable)]), ["True", "False", "True", "False", "False"]);
-    assert_eq!(said(&[("a", Stable), ("b", Canary)]), ["False", "False", "True", "True", "False"]);
-    assert_eq!(said(&[("a", Stable), ("b", RolledBack)]), ["False", "True", "False", "False", "True"]);
-    assert_eq!(said(&[]), ["False", "False", "True", "False", "False"]);
+fn condition<'status>(status: &'status RouterModelStatus, type_: &str) -> (&'status str, &'status str) {
+    let found = status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
+    (&found.status, &found.reason)
 }
 
 #[test]
 fn a_model_that_nobody_uses_shows_its_artifact() {
-    let none: [(&str, &RoutingPolicyStatus); 0] = [];
-    let failed = Artifact::Failed { reason: "FetchFailed", message: "the server answered 404".to_owned() };
-    let status = model_status(&model(failed), none, Timestamp::UNIX_EPOCH);
+    let pending = derived(&Artifact::Pending, &[]);
+    assert_eq!((pending.state.as_deref(), pending.artifact), (Some("Pending"), Some(ArtifactState::Pending)));
+    assert_eq!(condition(&pending, "Verified"), ("Unknown", "ArtifactPending"));
+    assert_eq!(condition(&pending, "Ready"), ("False", "ArtifactPending"));
+    assert_eq!(condition(&pending, "Reconciling"), ("True", "ArtifactPending"));
+    let verified = derived(&Artifact::Verified, &[]);
+    assert_eq!(verified.state.as_deref(), Some("Verified"));
+    assert_eq!(condition(&verified, "Ready"), ("True", "NotInUse"));
+    assert_eq!(condition(&verified, "Promoted"), ("False", "NotInUse"));
+}
+
+#[test]
+fn an_artifact_that_failed_stalls_the_model_and_says_why() {
+    let failed = Artifact::Failed { reason: "DigestMismatch", message: "other bytes".to_owned() };
+    let status = derived(&failed, &[]);
     assert_eq!((status.state.as_deref(), status.artifact), (Some("Failed"), Some(ArtifactState::Failed)));
-    assert_eq!(condition(&status, "Stalled"), "True");
-    let status = model_status(&model(Artifact::Pending), none, Timestamp::UNIX_EPOCH);
-    assert_eq!(
-        (status.state.as_deref(), condition(&status, "Verified").as_str()),
-        (Some("Pending"), "Unknown")
-    );
-    assert_eq!(condition(&status, "Reconciling"), "True");
+    assert_eq!(condition(&status, "Stalled"), ("True", "DigestMismatch"));
+    assert_eq!(condition(&status, "Ready"), ("False", "DigestMismatch"));
+    assert_eq!(condition(&status, "Reconciling").0, "False");
+}
+
+#[test]
+fn what_moves_or_needs_somebody_is_shown_first_then_the_first_policy() {
+    let shown = |states: &[_]| {
+        let status = derived(&Artifact::Verified, states);
+        (status.state.unwrap(), status.policy.unwrap())
+    };
+    assert_eq!(shown(&[("a", Stable), ("c", Canary), ("b", Canary)]), ("Canary".into(), "b".into()));
+    assert_eq!(shown(&[("a", Canary), ("b", Paused)]), ("Paused".into(), "b".into()));
+    assert_eq!(shown(&[("a", RolledBack), ("b", Stable)]), ("Stable".into(), "b".into()));
+    assert_eq!(shown(&[("a", Superseded), ("b", RolledBack)]), ("RolledBack".into(), "b".into()));
+}
+
+#[test]
+fn the_order_of_policies_changes_nothing_and_the_list_is_by_name() {
+    let status = derived(&Artifact::Verified, &[("a", Stable), ("b", Canary)]);
+    assert_eq!(derived(&Artifact::Verified, &[("b", Canary), ("a", Stable)]), status);
+    let names: Vec<_> = status.rollouts.iter().map(|rollout| rollout.policy.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!((status.step.as_deref(), status.weight_percent), (Some("2/3"), Some(25)));
+    assert_eq!(condition(&status, "Ready"), ("True", "RolloutInProgress"));
+}
+
+#[test]
+fn promoted_means_every_policy_and_rolled_back_means_any() {
+    let said = |states: &[_]| {
+        let status = derived(&Artifact::Verified, states);
+        ["Promoted", "RolledBack", "Ready", "Reconciling", "Stalled"]
+            .map(|type_| condition(&status, type_).0.to_owned())
+    };
+    assert_eq!(said(&[("a", Stable), ("b", Stable)]), ["True", "False", "True", "False", "False"]);
+    assert_eq!(said(&[("a", Stable), ("b", Canary)]), ["False", "False", "True", "True", "False"]);
+    assert_eq!(said(&[("a", Stable), ("b", RolledBack)]), ["False", "True", "False", "False", "False"]);
+    assert_eq!(said(&[("a", Superseded)]), ["False", "False", "True", "False", "False"]);
+    let mixed = derived(&Artifact::Verified, &[("a", Stable), ("b", RolledBack)]);
+    assert_eq!(condition(&mixed, "Ready"), ("False", "RolledBack"));
+}
+
+#[test]
+fn the_digest_decides_not_the_name() {
+    let mut other = policy("a", Stable);
+    let entry = &mut other.status.as_mut().unwrap().models[0];
+    "support-v2".clone_into(&mut entry.name);
+    entry.digest = digest("support-v3").to_string();
+    let status = model_status(&model(), &Artifact::Verified, [&other], Timestamp::UNIX_EPOCH);
+    assert_eq!(status.rollouts_total, 0);
 }
 
 #[test]
 fn at_most_thirty_two_policies_are_listed_and_all_are_counted() {
     let names: Vec<String> = (0..40).map(|number| format!("policy-{number:02}")).collect();
-    let states: Vec<_> = names.iter().map(|name| (name.as_str(), RolloutState::Stable)).collect();
-    let status = derived(&states);
+    let states: Vec<_> = names.iter().map(|name| (name.as_str(), Stable)).collect();
+    let status = derived(&Artifact::Verified, &states);
     assert_eq!((status.rollouts.len(), status.rollouts_total), (32, 40));
 }
 
 #[test]
-fn a_trial_is_seen_through_the_policy() {
-    let world = World::with_trial_in(RolloutState::Canary);
-    let status = model_status(&model(Artifact::Verified), [("support", &world.status)], world.now);
-    let seen = (status.state.unwrap(), status.policy.unwrap(), status.step.unwrap(), status.weight_percent);
-    assert_eq!(seen, ("Canary".into(), "support".into(), "1/2".into(), Some(5)));
-    let mut again = model(Artifact::Verified);
-    again.status = model_status(&again, [("support", &world.status)], world.now);
+fn a_trial_is_seen_through_the_policy_and_time_alone_changes_nothing() {
+    let world = World::with_trial_in(Canary);
+    let mut policy = world.policy.clone();
+    policy.status = Some(world.status.clone());
+    let mut model = model();
+    let status = model_status(&model, &Artifact::Verified, [&policy], world.now);
+    let seen = (status.state.as_deref(), status.policy.as_deref(), status.step.as_deref());
+    assert_eq!(seen, (Some("Canary"), Some("support"), Some("1/2")));
+    assert_eq!(status.weight_percent, Some(5));
+    model.status = Some(status.clone());
     let later = world.now + jiff::SignedDuration::from_secs(60);
-    assert_eq!(
-        model_status(&again, [("support", &world.status)], later),
-        again.status,
-        "time alone changes nothing"
-    );
+    assert_eq!(model_status(&model, &Artifact::Verified, [&policy], later), status);
 }
