@@ -8,7 +8,7 @@ pub use configuration::{
     BreakerSettings, Candidate, Configuration, Cost, DecisionRule, GuardMargins, MicroDollars, Permille,
 };
 pub use fleet::{Commands, Fleet, History, Rollout, Shadow, Step, Trust};
-pub use parse::validate;
+pub use parse::{commands, validate};
 
 use crate::names::{ModelName, PolicyName};
 
@@ -46,6 +46,4 @@ pub struct ValidPolicy {
     pub history: History,
     /// Whether growth of exposure is stopped.
     pub paused: bool,
-    /// What people asked for by annotation.
-    pub commands: Commands,
 }

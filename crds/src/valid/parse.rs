@@ -41,7 +41,7 @@ pub fn validate(policy: &RoutingPolicy) -> Result<ValidPolicy, Vec<Problem>> {
     if spec.trust.require_signature && spec.trust.keys.is_empty() {
         problems.add("spec.trust.keys", "must name at least one key where `requireSignature` is true");
     }
-    let commands = commands(policy, &mut problems);
+    read_commands(policy, &mut problems);
     match (name, model, stable, configuration, rollout, fleet) {
         (Some(name), Some(model), Some(stable), Some(configuration), Some(rollout), Some(fleet))
             if problems.0.is_empty() =>
@@ -59,7 +59,6 @@ pub fn validate(policy: &RoutingPolicy) -> Result<ValidPolicy, Vec<Problem>> {
                 fleet,
                 history: history(spec),
                 paused: spec.paused,
-                commands,
             })
         }
         _ => Err(problems.0),
@@ -290,7 +289,13 @@ fn history(spec: &RoutingPolicySpec) -> History {
     }
 }
 
-fn commands(policy: &RoutingPolicy, problems: &mut Problems) -> Commands {
+/// What people asked for by annotation, whatever else is wrong with the policy. A value that cannot be read asks for
+/// nothing; [`validate`] names it.
+pub fn commands(policy: &RoutingPolicy) -> Commands {
+    read_commands(policy, &mut Problems::default())
+}
+
+fn read_commands(policy: &RoutingPolicy, problems: &mut Problems) -> Commands {
     let annotations = policy.metadata.annotations.as_ref();
     let get = |key: &str| annotations.and_then(|annotations| annotations.get(key));
     let mut attempt = |key: &str| {
@@ -372,11 +377,13 @@ mod tests {
     fn commands_name_an_attempt() {
         let annotate = |value: &str| {
             let value = value.to_owned();
-            policy(move |policy| {
-                policy.metadata.annotations = Some([(ABORT_ANNOTATION.to_owned(), value)].into());
-            })
+            let mut policy: RoutingPolicy = crate::yaml::from_str(GOOD).unwrap();
+            policy.metadata.annotations = Some([(ABORT_ANNOTATION.to_owned(), value)].into());
+            policy
         };
-        assert_eq!(annotate("3").unwrap().commands.abort, Some(3));
-        assert!(annotate("now").is_err());
+        assert_eq!(commands(&annotate("3")).abort, Some(3));
+        assert_eq!(commands(&annotate("now")), Commands::default());
+        let problems = validate(&annotate("now")).unwrap_err();
+        assert_eq!(problems[0].field, format!("metadata.annotations[{ABORT_ANNOTATION}]"));
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::Serialize;
-use tinydancer_crds::{Digest, ModelName, Problem, RoutingPolicyStatus, ValidPolicy};
+use tinydancer_crds::{Digest, ModelName, Problem, RoutingPolicyStatus, ValidPolicy, valid::Commands};
 use tinydancer_protocol::{PolicyIdentity, Refusal, Report};
 
 use crate::record::Record;
@@ -22,6 +22,8 @@ pub struct PolicyInput {
     pub being_deleted: bool,
     /// The checked spec, or everything that is wrong with it.
     pub spec: Result<ValidPolicy, Vec<Problem>>,
+    /// What people asked for by annotation: they can abort whatever the spec says.
+    pub commands: Commands,
 }
 
 /// The operator's own settings that a plan depends on.

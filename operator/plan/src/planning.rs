@@ -5,6 +5,7 @@ use tinydancer_crds::{
     Problem, RoutingPolicyStatus, ValidPolicy,
     conditions::{self, reasons},
     routing_policy::OnDelete,
+    valid::Commands,
 };
 use tinydancer_protocol::{Assignment, PROTOCOL_VERSION, PolicyIdentity};
 
@@ -84,7 +85,7 @@ fn planned(
     adopt(&mut record, &policy.identity);
     let target = valid.map(|valid| resolve::target(valid, &record, &observed.models));
     let is_due = absorb(&mut record, observed, now);
-    let events = transition(&mut record, valid, target.as_ref(), observed, now);
+    let events = transition(&mut record, valid, &policy.commands, target.as_ref(), observed, now);
     if let Some(valid) = valid {
         configure(&mut record, &recorded, valid, observed);
     }
@@ -177,12 +178,13 @@ fn absorb(record: &mut Record, observed: &Observed, now: Timestamp) -> bool {
 fn transition(
     record: &mut Record,
     valid: Option<&ValidPolicy>,
+    commands: &Commands,
     target: Option<&Target>,
     observed: &Observed,
     now: Timestamp,
 ) -> Option<Vec<Event>> {
     let wish = target.map_or(crate::rollout::Wish::Unknown, |target| resolve::wish(target, record));
-    let judged = judged(record, valid, wish, observed, now);
+    let judged = judged(record, valid, commands, wish, observed, now);
     let from = record.rollout;
     let transition = step(from, &judged.signals)?;
     let target = match target {
@@ -194,7 +196,7 @@ fn transition(
         _ => record.trial.as_ref().map(|trial| trial.model.name.clone()),
     };
     let message = explain::message(transition, &judged, record, target.map(|model| model.name.as_str()));
-    let token = valid.and_then(|valid| valid.commands.retry.as_deref());
+    let token = commands.retry.as_deref();
     advance(record, transition, &Circumstances { target, token, message: message.clone(), now });
     Some(explain::event(transition, from, about.unwrap_or_default(), message).into_iter().collect())
 }

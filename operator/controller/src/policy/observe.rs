@@ -18,7 +18,7 @@ use kube::{
 };
 use serde_json::Value;
 use time::OffsetDateTime;
-use tinydancer_crds::{Digest, ModelName, RouterModel, RoutingPolicy, ValidPolicy};
+use tinydancer_crds::{Digest, ModelName, RouterModel, RoutingPolicy, ValidPolicy, valid};
 use tinydancer_plan::{
     Artifact, LiveChild, Observed, ObservedModel, ObservedRecord, PolicyInput, Record, SecretState,
     build::{MODEL_FILE, Names},
@@ -79,7 +79,8 @@ pub(super) fn input(policy: &RoutingPolicy) -> Result<PolicyInput, ObserveError>
         identity: PolicyIdentity { namespace, name: policy.name_any(), uid },
         generation: policy.metadata.generation.unwrap_or_default(),
         being_deleted: policy.metadata.deletion_timestamp.is_some(),
-        spec: tinydancer_crds::valid::validate(policy),
+        spec: valid::validate(policy),
+        commands: valid::commands(policy),
     })
 }
 

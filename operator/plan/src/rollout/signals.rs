@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tinydancer_crds::{ValidPolicy, valid::GuardMargins};
+use tinydancer_crds::{
+    ValidPolicy,
+    valid::{Commands, GuardMargins},
+};
 use tinydancer_guards::{GuardSettings, Judgement, TripCause, Verdict, judge};
 use tinydancer_protocol::ModelState;
 
@@ -32,6 +35,7 @@ pub(crate) struct Judged {
 pub(crate) fn judged(
     record: &Record,
     valid: Option<&ValidPolicy>,
+    commands: &Commands,
     wish: Wish,
     observed: &Observed,
     now: Timestamp,
@@ -41,15 +45,12 @@ pub(crate) fn judged(
     let judgement = trial.and_then(judgement);
     let trip = trial.and_then(|trial| trip(trial, observed));
     let refusal = trial.and_then(|trial| refusal(trial, fleet, observed));
-    let commands = valid.map(|valid| &valid.commands);
     let named = |attempt: Option<u64>| trial.is_some_and(|trial| attempt == Some(trial.attempt));
     let signals = Signals {
         wish,
-        abort: named(commands.and_then(|commands| commands.abort)),
-        promote: named(commands.and_then(|commands| commands.promote)),
-        retry: commands
-            .and_then(|commands| commands.retry.as_deref())
-            .is_some_and(|token| record.is_fresh(token)),
+        abort: named(commands.abort),
+        promote: named(commands.promote),
+        retry: commands.retry.as_deref().is_some_and(|token| record.is_fresh(token)),
         held: valid.is_some_and(|valid| valid.paused),
         configuration_changed: valid
             .is_some_and(|valid| valid.configuration != record.assignment.configuration),

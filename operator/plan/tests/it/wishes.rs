@@ -1,6 +1,6 @@
 //! Wishes that cannot be met: each has its condition, and none disturbs what runs.
 
-use tinydancer_crds::routing_policy::RolloutState;
+use tinydancer_crds::{ABORT_ANNOTATION, PROMOTE_ANNOTATION, routing_policy::RolloutState};
 use tinydancer_plan::{Action, Artifact, SecretState, SignatureCheck};
 
 use crate::world::{World, digest};
@@ -91,6 +91,21 @@ fn a_wrong_spec_holds_a_trial_and_keeps_its_guards() {
     assert_eq!(world.state(), RolloutState::Canary);
     world.trip(0);
     world.run_until(5, |world| world.state() == RolloutState::RolledBack);
+}
+
+#[test]
+fn an_abort_works_while_the_spec_is_broken_and_a_promotion_does_not() {
+    let mut world = World::with_trial_in(RolloutState::Canary);
+    let attempt = world.recorded().attempt.to_string();
+    world.policy.spec.candidates.truncate(1);
+    world.annotate(PROMOTE_ANNOTATION, &attempt);
+    world.run(5);
+    assert_eq!(world.state(), RolloutState::Canary);
+    world.annotate(ABORT_ANNOTATION, &attempt);
+    world.run_until(5, |world| world.state() == RolloutState::RolledBack);
+    assert!(world.reasons.contains(&"Aborted"), "{:?}", world.reasons);
+    assert!(world.recorded().is_quarantined(digest("support-v2")));
+    stalls(&world, "NoCandidateOfTier", "spec.candidates");
 }
 
 #[test]

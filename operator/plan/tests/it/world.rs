@@ -7,7 +7,9 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use tinydancer_crds::{
-    Digest, ModelName, RoutingPolicy, RoutingPolicyStatus, routing_policy::RolloutState, valid::validate,
+    Digest, ModelName, RoutingPolicy, RoutingPolicyStatus,
+    routing_policy::RolloutState,
+    valid::{commands, validate},
 };
 use tinydancer_guards::{Arm, BasisPoints, Evidence, GuardSettings, Observation, TripCause};
 use tinydancer_plan::{
@@ -248,6 +250,7 @@ impl World {
             generation: 1,
             being_deleted: self.being_deleted,
             spec: validate(&self.policy),
+            commands: commands(&self.policy),
         }
     }
 
