@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::{
     ByteString,
-    api::{apps::v1::Deployment, core::v1::ConfigMap},
+    api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::ConfigMap},
 };
 use kube::{
     Api,
@@ -250,6 +250,28 @@ impl Fleet {
         .await
     }
 
+    /// Waits until a condition of a policy says this, and gives its message.
+    ///
+    /// # Errors
+    /// When it does not in time; the message shows the last one seen.
+    pub async fn wait_for_condition(
+        &self,
+        policy: &str,
+        type_: &str,
+        status: &str,
+        reason: &str,
+    ) -> Result<String> {
+        eventually(&format!("{type_} of {policy} is {status}: {reason}"), PATIENCE, || async {
+            let seen = self.policies().get(policy).await?.status.unwrap_or_default();
+            let condition = seen.conditions.into_iter().find(|condition| condition.type_ == type_);
+            match condition {
+                Some(found) if found.status == status && found.reason == reason => Ok(found.message),
+                other => bail!("{other:?}"),
+            }
+        })
+        .await
+    }
+
     /// Waits until a model is in a state, by the policy's status.
     ///
     /// # Errors
@@ -293,6 +315,26 @@ impl Fleet {
             self.cluster.kill_pod(&self.namespace, pod.metadata.name.as_deref().unwrap_or_default()).await?;
         }
         Ok(())
+    }
+
+    /// Kills the operator and waits until another one holds its Lease.
+    ///
+    /// # Errors
+    /// When none does in time.
+    pub async fn replace_operator(&self) -> Result<()> {
+        let leases: Api<Lease> = Api::namespaced(self.cluster.client.clone(), &self.namespace);
+        let holder = || async {
+            let spec = leases.get(OPERATOR).await?.spec.unwrap_or_default();
+            anyhow::Ok(spec.holder_identity.unwrap_or_default())
+        };
+        let before = holder().await?;
+        self.kill_operator().await?;
+        eventually("another operator holds the Lease", PATIENCE, || async {
+            let now = holder().await?;
+            ensure!(!now.is_empty() && now != before, "held by '{now}'");
+            Ok(())
+        })
+        .await
     }
 
     /// Names of the router pods.

@@ -8,6 +8,7 @@
     reason = "helpers of tests are not marked as tests"
 )]
 
+mod abort_and_retry;
 mod bad_manifests_are_refused;
 mod deletion_leaves_nothing;
 mod feedback_survives_a_killed_router;
@@ -15,9 +16,12 @@ mod git_revert_ends_the_trial;
 mod good_model_is_promoted;
 mod lost_status_is_rebuilt;
 mod operator_killed_in_each_state;
+mod operator_killed_while_paused;
 mod over_confident_model_is_rolled_back;
 mod pod_trips_alone;
+mod settled_fleet_causes_no_write;
 mod untrusted_models_are_never_loaded;
+mod wrong_wishes_have_conditions;
 
 use std::time::Duration;
 
