@@ -2,7 +2,8 @@
 //! `tinydancer-plan`.
 //!
 //! - [`run`] wires the rest; [`arguments`], [`telemetry`], [`metrics`], [`readiness`] are the shell's own.
-//! - [`policy`] and [`model`] are the two loops; [`leader`] says whether they may write, [`writer`] writes.
+//! - [`policy`] and [`model`] are the two loops, [`looks`] what they share; [`leader`] says whether they may write,
+//!   [`writer`] writes.
 //! - [`artifacts`] fetches and verifies model bytes; [`routers`] hands them and assignments to pods.
 //! - [`certificates`] and [`credentials`] make what the control ports and the pods need.
 
@@ -13,6 +14,7 @@ pub mod certificates;
 pub mod credentials;
 pub mod events;
 pub mod leader;
+pub mod looks;
 pub mod metrics;
 pub mod model;
 pub mod policy;

@@ -2,7 +2,7 @@
 //! besides those it watches.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,7 +10,6 @@ use futures::StreamExt as _;
 use k8s_openapi::jiff::Timestamp;
 use kube::{
     Client, Resource as _, ResourceExt as _,
-    core::DeserializeGuard,
     runtime::{
         Controller, WatchStreamExt as _,
         controller::{Action, Config},
@@ -18,19 +17,15 @@ use kube::{
         watcher,
     },
 };
-use tinydancer_crds::{
-    RouterModel, RoutingPolicy,
-    conditions::{reasons, types},
-    router_model::ArtifactState,
-};
+use tinydancer_crds::{RouterModel, conditions::types, router_model::ArtifactState};
 use tinydancer_plan::{Artifact, model_status};
 use tokio::sync::watch;
 
 use crate::{
     artifacts::Artifacts,
-    backoff::Backoff,
     events::{Events, Happening},
     leader::Leadership,
+    looks::{Failures, GuardedModel, GuardedPolicy, unreadable},
     metrics::Metrics,
     scope::Scope,
     writer::{WriteError, Writer, differs},
@@ -44,9 +39,6 @@ const FETCH_WAIT: Duration = Duration::from_millis(300);
 const FAILED_WAIT: Duration = Duration::from_secs(2);
 /// Wait when nothing is to be done.
 const SETTLED_WAIT: Duration = Duration::from_mins(5);
-
-type GuardedPolicy = DeserializeGuard<RoutingPolicy>;
-type GuardedModel = DeserializeGuard<RouterModel>;
 
 /// What the loop works with.
 pub struct ModelParts {
@@ -67,7 +59,7 @@ pub struct ModelParts {
 struct World {
     parts: ModelParts,
     policies: Store<GuardedPolicy>,
-    backoff: Mutex<Backoff<(String, String)>>,
+    failures: Failures,
 }
 
 /// Why a look at a model came to nothing.
@@ -91,7 +83,6 @@ pub async fn run(parts: ModelParts, scope: Scope, mut stop: watch::Receiver<bool
     let touched =
         reflector::reflector(writer, watcher(scope.api::<GuardedPolicy>(&client), config)).touched_objects();
     let gained = parts.leadership.gained();
-    let backoff = Mutex::new(Backoff::new(Duration::from_millis(500), Duration::from_secs(30)));
     controller
         .watches_stream(touched, move |policy| in_namespace(&models, &policy))
         .reconcile_all_on(gained)
@@ -99,7 +90,7 @@ pub async fn run(parts: ModelParts, scope: Scope, mut stop: watch::Receiver<bool
         .graceful_shutdown_on(async move {
             let _ = stop.wait_for(|stop| *stop).await;
         })
-        .run(reconcile, back_off, Arc::new(World { parts, policies, backoff }))
+        .run(reconcile, back_off, Arc::new(World { parts, policies, failures: Failures::default() }))
         .for_each(|_| std::future::ready(()))
         .await;
 }
@@ -122,24 +113,14 @@ async fn reconcile(model: Arc<GuardedModel>, world: Arc<World>) -> Result<Action
             tokio::time::timeout(LOOK_TIME, look(&world, model)).await.unwrap_or(Err(ReconcileError::Timeout))
         }
         Err(invalid) => {
-            let happening = Happening {
-                warning: true,
-                reason: reasons::INVALID_SPEC.to_owned(),
-                message: format!(
-                    "the model cannot be read by this version of the operator: {}",
-                    invalid.error
-                ),
-                action: "Read",
-                related: None,
-            };
-            world.parts.events.tell(&model.object_ref(&()), happening).await;
+            world.parts.events.tell(&model.object_ref(&()), unreadable("model", &invalid.error)).await;
             Ok(Action::await_change())
         }
     };
     let outcome = looked.as_ref().map_or_else(|_| "failed", |_| "success");
     world.parts.metrics.reconciled("model", outcome, began.elapsed());
     if looked.is_ok() {
-        world.backoff.lock().unwrap_or_else(PoisonError::into_inner).succeeded(&key(&model));
+        world.failures.succeeded(model.as_ref());
     }
     looked
 }
@@ -188,18 +169,13 @@ fn is_judged(model: &RouterModel) -> bool {
         && matches!(status.artifact, Some(ArtifactState::Verified | ArtifactState::Failed))
 }
 
-fn key(model: &GuardedModel) -> (String, String) {
-    (model.namespace().unwrap_or_default(), model.name_any())
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 fn back_off(model: Arc<GuardedModel>, error: &ReconcileError, world: Arc<World>) -> Action {
     if matches!(error, ReconcileError::Write(WriteError::NotLeading)) {
         return Action::await_change();
     }
-    let (namespace, name) = key(&model);
-    let mut backoff = world.backoff.lock().unwrap_or_else(PoisonError::into_inner);
-    let wait = backoff.failed((namespace.clone(), name.clone()), rand::random());
+    let wait = world.failures.failed(model.as_ref());
+    let (namespace, name) = (model.namespace(), model.name_any());
     let source = crate::policy::controller::sources(error);
     tracing::warn!(namespace, model = name, %error, source, ?wait, "failed to look at a model");
     Action::requeue(wait)

@@ -18,7 +18,6 @@ use k8s_openapi::{
 use kube::{
     Client, Resource as _, ResourceExt as _,
     api::PartialObjectMeta,
-    core::DeserializeGuard,
     runtime::{
         Controller, WatchStreamExt as _,
         controller::{Action, Config},
@@ -26,16 +25,16 @@ use kube::{
         watcher,
     },
 };
-use tinydancer_crds::{RouterModel, RoutingPolicy, conditions::reasons};
+use tinydancer_crds::{RouterModel, RoutingPolicy};
 use tinydancer_plan::{Settings, plan};
 use tokio::sync::watch;
 
 use crate::{
     artifacts::Artifacts,
-    backoff::Backoff,
     certificates::Certificates,
-    events::{Events, Happening},
+    events::Events,
     leader::Leadership,
+    looks::{Failures, GuardedModel, GuardedPolicy, unreadable},
     metrics::Metrics,
     routers::Routers,
     scope::Scope,
@@ -50,10 +49,6 @@ use super::{
 
 /// Time one look at one policy may take, with everything that follows from it.
 const LOOK_TIME: Duration = Duration::from_secs(15);
-/// Wait after the first failure, doubled each time.
-const FIRST_RETRY: Duration = Duration::from_millis(500);
-/// Longest wait.
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// Wait while an artifact is being fetched.
 const FETCH_WAIT: Duration = Duration::from_millis(500);
 /// Policies that are looked at at the same time.
@@ -65,9 +60,6 @@ const DEBOUNCE: Duration = Duration::from_millis(100);
 const MANAGED_SELECTOR: &str = "app.kubernetes.io/managed-by=tiny-dancer-operator";
 /// Label with the name of the policy.
 const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
-
-type GuardedPolicy = DeserializeGuard<RoutingPolicy>;
-type GuardedModel = DeserializeGuard<RouterModel>;
 
 /// Everything the loop works with.
 pub struct PolicyWorld {
@@ -91,7 +83,7 @@ pub struct PolicyWorld {
     pub settings: Settings,
     models: Store<GuardedModel>,
     memory: Mutex<Memory>,
-    backoff: Mutex<Backoff<(String, String)>>,
+    failures: Failures,
 }
 
 /// What a [`PolicyWorld`] is made from.
@@ -162,7 +154,7 @@ impl PolicyWorld {
             settings,
             models,
             memory: Mutex::default(),
-            backoff: Mutex::new(Backoff::new(FIRST_RETRY, LONGEST_RETRY)),
+            failures: Failures::default(),
         }
     }
 
@@ -175,10 +167,6 @@ impl PolicyWorld {
 
     pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn backoff(&self) -> MutexGuard<'_, Backoff<(String, String)>> {
-        self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -247,18 +235,20 @@ async fn reconcile(policy: Arc<GuardedPolicy>, world: Arc<PolicyWorld>) -> Resul
         // Gaining the Lease triggers every policy.
         return Ok(Action::await_change());
     }
-    let key = key(&policy);
     let began = Instant::now();
     let looked = match &policy.0 {
         Ok(policy) => tokio::time::timeout(LOOK_TIME, look(&world, policy))
             .await
             .unwrap_or(Err(ReconcileError::Timeout)),
-        Err(_) => Ok(tell_unreadable(&world, &policy).await),
+        Err(invalid) => {
+            world.events.tell(&policy.object_ref(&()), unreadable("policy", &invalid.error)).await;
+            Ok(Action::await_change())
+        }
     };
     let outcome = looked.as_ref().map_or_else(ReconcileError::class, |_| "success");
     world.metrics.reconciled("policy", outcome, began.elapsed());
     if looked.is_ok() {
-        world.backoff().succeeded(&key);
+        world.failures.succeeded(policy.as_ref());
     }
     looked
 }
@@ -285,32 +275,13 @@ async fn look(world: &PolicyWorld, policy: &RoutingPolicy) -> Result<Action, Rec
     }
 }
 
-/// A policy that this version cannot read: the others go on, and somebody is told.
-async fn tell_unreadable(world: &PolicyWorld, policy: &GuardedPolicy) -> Action {
-    let Err(invalid) = &policy.0 else { return Action::await_change() };
-    let reference = policy.object_ref(&());
-    let happening = Happening {
-        warning: true,
-        reason: reasons::INVALID_SPEC.to_owned(),
-        message: format!("the policy cannot be read by this version of the operator: {}", invalid.error),
-        action: "Read",
-        related: None,
-    };
-    world.events.tell(&reference, happening).await;
-    Action::await_change()
-}
-
-fn key(policy: &GuardedPolicy) -> (String, String) {
-    (policy.namespace().unwrap_or_default(), policy.name_any())
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 fn back_off(policy: Arc<GuardedPolicy>, error: &ReconcileError, world: Arc<PolicyWorld>) -> Action {
     if error.class() == "standby" {
         return Action::await_change();
     }
-    let (namespace, name) = key(&policy);
-    let wait = world.backoff().failed((namespace.clone(), name.clone()), rand::random());
+    let wait = world.failures.failed(policy.as_ref());
+    let (namespace, name) = (policy.namespace(), policy.name_any());
     let source = sources(error);
     tracing::warn!(namespace, policy = name, class = error.class(), %error, source, ?wait, "failed to look at a policy");
     Action::requeue(wait)
