@@ -337,6 +337,17 @@ impl Fleet {
         .await
     }
 
+    /// What the operator measures, as text.
+    ///
+    /// # Errors
+    /// Where there is not one operator, or it does not answer.
+    pub async fn operator_metrics(&self) -> Result<String> {
+        let pods = self.cluster.pods(&self.namespace, OPERATOR_LABEL).await?;
+        ensure!(pods.len() == 1, "{} operators", pods.len());
+        let pod = pods.into_iter().find_map(|pod| pod.metadata.name).unwrap_or_default();
+        self.cluster.ask_pod(&self.namespace, &pod, http::Method::GET, "metrics", Vec::new()).await
+    }
+
     /// Names of the router pods.
     ///
     /// # Errors

@@ -37,6 +37,8 @@ async fn a_settled_fleet_under_traffic_causes_no_write() {
     watch_nothing(3).await;
 
     let before = versions(&fleet).await;
+    let (looks, writes) = measured(&fleet).await;
+    assert!(!writes.is_empty(), "making the fleet took writes");
     for name in [
         "RoutingPolicy support",
         "RouterModel support-v1",
@@ -54,6 +56,7 @@ async fn a_settled_fleet_under_traffic_causes_no_write() {
     ] {
         assert!(before.contains_key(name), "{name} in {before:?}");
     }
+    assert!(before.keys().any(|name| name.starts_with("Event support.")), "{before:?}");
     let pods: Api<Pod> = Api::namespaced(fleet.cluster.client.clone(), &fleet.namespace);
     for look in 0..LOOKS {
         // A change of a pod lets the operator look at its policy, and is no reason to write anything.
@@ -61,10 +64,16 @@ async fn a_settled_fleet_under_traffic_causes_no_write() {
         pods.patch("support-router-0", &PatchParams::default(), &Patch::Merge(&touch)).await.unwrap();
         watch_nothing(SECONDS_A_LOOK).await;
     }
+    let (later_looks, later_writes) = measured(&fleet).await;
+    assert!(later_looks >= looks + LOOKS, "{looks} looks, then {later_looks}");
+    assert_eq!(later_writes, writes);
     assert_eq!(versions(&fleet).await, before);
 
     fleet.replace_operator().await.unwrap();
     watch_nothing(SECONDS_A_LOOK).await;
+    let (looks, writes) = measured(&fleet).await;
+    assert!(looks > 0, "the new operator looked");
+    assert_eq!(writes, Vec::<String>::new());
     assert_eq!(
         versions(&fleet).await,
         before,
@@ -72,6 +81,22 @@ async fn a_settled_fleet_under_traffic_causes_no_write() {
     );
     assert_no_failure(&fleet).await;
     fleet.stop().await.unwrap();
+}
+
+/// How often the operator looked at the policy, and every write it counts but those to its Lease.
+async fn measured(fleet: &Fleet) -> (u64, Vec<String>) {
+    let metrics = fleet.operator_metrics().await.unwrap();
+    let of_the_policy = "tinydancer_operator_reconciles_total{controller=\"policy\"";
+    let looks = metrics
+        .lines()
+        .filter(|line| line.starts_with(of_the_policy))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+        .sum();
+    let writes = metrics.lines().filter(|line| line.starts_with("tinydancer_operator_writes_total{"));
+    let mut writes: Vec<_> =
+        writes.filter(|line| !line.contains("kind=\"Lease\"")).map(str::to_owned).collect();
+    writes.sort();
+    (looks, writes)
 }
 
 /// What would change with a write, by object.
