@@ -24,6 +24,9 @@ use crate::{
     status,
 };
 
+/// Poll intervals between two looks for a cure that no watch tells of.
+const CURE_POLLS: u32 = 5;
+
 /// What is to be done about one policy. The same arguments give the same plan; nothing else is looked at.
 pub fn plan(policy: &PolicyInput, observed: &Observed, now: Timestamp) -> Plan {
     if policy.being_deleted {
@@ -100,9 +103,13 @@ fn planned(
     let mut actions =
         valid.map(|valid| children::actions(&policy.identity, valid, &record, observed)).unwrap_or_default();
     actions.extend(assignment::due(&record, observed));
+    let wake = assignment::wake(&record, observed);
     let wake = match &outcome.target {
         Some(Target::Pending(_)) => observed.settings.poll_interval,
-        _ => assignment::wake(&record, observed),
+        _ if outcome.problems.iter().any(is_cured_unseen) => {
+            wake.min(observed.settings.poll_interval * CURE_POLLS)
+        }
+        _ => wake,
     };
     let commit = commit(policy, observed, valid, record);
     Plan { commit, status, events: events.unwrap_or_default(), actions, wake }
@@ -229,6 +236,11 @@ fn is_only_evidence(record: &Record, recorded: &Record) -> bool {
         record
     };
     without(record) == without(recorded)
+}
+
+/// Whether what puts it right is a Secret or somebody else's object, which the operator does not watch.
+fn is_cured_unseen(problem: &Problem) -> bool {
+    [reasons::API_KEY_NOT_FOUND, reasons::UNKNOWN_KEY, reasons::NAME_TAKEN].contains(&problem.reason)
 }
 
 /// What keeps the wish from being met until somebody acts.

@@ -148,6 +148,17 @@ fn a_missing_upstream_key_is_named_and_the_fleet_is_made() {
 }
 
 #[test]
+fn a_cure_that_no_watch_tells_of_is_looked_for_more_often() {
+    let mut world = World::settled();
+    let settled = world.tick().wake;
+    world.missing_api_keys.insert("small".to_owned());
+    world.tick();
+    let stalled = world.tick().wake;
+    assert_eq!(stalled, world.settings.poll_interval * 5);
+    assert!(stalled < settled, "{stalled:?} and {settled:?}");
+}
+
+#[test]
 fn a_model_that_is_deleted_in_use_goes_on_serving() {
     let mut world = World::settled();
     world.delete_model("support-v1");
