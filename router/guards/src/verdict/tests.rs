@@ -192,3 +192,25 @@ fn two_pods_that_agree_convince_where_one_does_not() {
     assert_eq!(judge(one, &settings, &all).verdict, Verdict::Inconclusive);
     assert_eq!(judge(&merge([one, one]), &settings, &all).verdict, Verdict::Fail);
 }
+
+/// The places of 108 everyday prompts at which a candidate escalates and the stable model does not.
+const FLIPS: [usize; 6] = [31, 45, 49, 89, 94, 97];
+
+#[test]
+fn rare_flips_in_one_direction_pass_whatever_order_they_come_in() {
+    let settings = GuardSettings { error_rate_permille: 50, ..settings(50) };
+    for start in (0..108).step_by(4) {
+        let mut pods = [Evidence::new(settings), Evidence::new(settings)];
+        for request in 0..600 {
+            let flips = FLIPS.contains(&((start + request) % 108));
+            pods[request % 2].observe(&Observation {
+                uncertainty: Some((0.22, 0.22)),
+                escalation: Some((flips, false)),
+                ..Observation::default()
+            });
+        }
+        let merged = merge(pods.iter().map(|pod| pod.snapshot().clone()));
+        let judgement = judge(&merged, &settings, &ApplicableGuards::all());
+        assert_eq!(judgement.verdict, Verdict::Pass, "from {start}: {judgement:?}");
+    }
+}
