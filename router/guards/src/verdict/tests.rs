@@ -185,7 +185,7 @@ fn two_pods_that_agree_convince_where_one_does_not() {
     let settings = settings(50);
     let all = ApplicableGuards::all();
     let mut evidence = Evidence::new(settings);
-    for request in 0..30 {
+    for request in 0..800 {
         evidence.observe(&Observation { fault: request % 6 == 0, ..Observation::default() });
     }
     let one = evidence.snapshot();
@@ -201,9 +201,10 @@ fn rare_flips_in_one_direction_pass_whatever_order_they_come_in() {
     let settings = GuardSettings { error_rate_permille: 50, ..settings(50) };
     for start in (0..108).step_by(4) {
         let mut pods = [Evidence::new(settings), Evidence::new(settings)];
-        for request in 0..600 {
+        let mut random = Random::new(start as u64);
+        for request in 0..800 {
             let flips = FLIPS.contains(&((start + request) % 108));
-            pods[request % 2].observe(&Observation {
+            pods[usize::from(random.chance(0.5))].observe(&Observation {
                 uncertainty: Some((0.22, 0.22)),
                 escalation: Some((flips, false)),
                 ..Observation::default()
