@@ -185,7 +185,7 @@ fn two_pods_that_agree_convince_where_one_does_not() {
     let settings = settings(50);
     let all = ApplicableGuards::all();
     let mut evidence = Evidence::new(settings);
-    for request in 0..800 {
+    for request in 0..30 {
         evidence.observe(&Observation { fault: request % 6 == 0, ..Observation::default() });
     }
     let one = evidence.snapshot();
