@@ -152,6 +152,25 @@ impl Cluster {
         }
     }
 
+    /// Deletes a namespace, if there is one, and waits until nothing of it is left.
+    ///
+    /// # Errors
+    /// What the API server says, or when it is not gone in time.
+    pub async fn remove_namespace(&self, name: &str) -> Result<()> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        if api.get_opt(name).await?.is_none() {
+            return Ok(());
+        }
+        self.delete_namespace(name).await?;
+        eventually(&format!("namespace {name} is gone"), PATIENCE, || async {
+            match api.get_opt(name).await? {
+                None => Ok(()),
+                Some(_) => bail!("it is still there"),
+            }
+        })
+        .await
+    }
+
     /// Deletes a namespace and does not wait for it.
     ///
     /// # Errors
