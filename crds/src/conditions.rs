@@ -128,6 +128,14 @@ pub mod reasons {
         INSUFFICIENT_DATA = "InsufficientData";
         /// Growth of exposure goes on.
         RESUMED = "Resumed";
+        /// The next step is allowed by the evidence and waits for somebody to approve it.
+        AWAITING_APPROVAL = "AwaitingApproval";
+        /// Somebody approved the next step.
+        APPROVED = "Approved";
+        /// The watch after promotion is over: the model that served before is let go.
+        WATCH_ENDED = "WatchEnded";
+        /// Requests are not split between the arms as the weight says: the trial holds.
+        SAMPLE_RATIO_MISMATCH = "SampleRatioMismatch";
         /// Somebody promoted the candidate by hand.
         PROMOTED_BY_HAND = "PromotedByHand";
         /// A pod's history cannot be written.

@@ -27,5 +27,7 @@ pub const VERSION: &str = "v1alpha1";
 pub const ABORT_ANNOTATION: &str = "routing.tinydancer.dev/abort";
 /// Annotation that promotes a trial at once; its value is the attempt to promote.
 pub const PROMOTE_ANNOTATION: &str = "routing.tinydancer.dev/promote";
+/// Annotation that approves a step which waits for it; its value is what `status.rollout.approval` says, such as `3/2`.
+pub const APPROVE_ANNOTATION: &str = "routing.tinydancer.dev/approve";
 /// Annotation that lifts the quarantine of the wished model once; its value is a token that was not used before.
 pub const RETRY_ANNOTATION: &str = "routing.tinydancer.dev/retry";

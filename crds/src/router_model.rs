@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::routing_policy::{KeyReference, RolloutState, Verdict};
+use crate::routing_policy::{KeyReference, RolloutState, TransitionEntry, Verdict};
 
 /// One immutable version of a routing model: what it is and where its artifact is found.
 #[derive(CustomResource, KubeSchema, Deserialize, Serialize, Clone, Debug, PartialEq, Eq)]
@@ -160,6 +160,9 @@ pub struct PolicyRollout {
     pub state: RolloutState,
     /// Why.
     pub reason: String,
+    /// The same for people, with the numbers that decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// Step and steps of its trial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
@@ -171,4 +174,8 @@ pub struct PolicyRollout {
     /// Mean uncertainty of its decisions, three decimals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncertainty: Option<String>,
+    /// The last transitions of the model there, newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "atomic"))]
+    pub history: Vec<TransitionEntry>,
 }

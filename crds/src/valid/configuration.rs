@@ -118,7 +118,13 @@ pub struct GuardMargins {
     pub escalation: Permille,
     /// Largest share of requests that cannot be scored.
     pub error_rate: Permille,
-    /// Chance over a whole trial that a harmless model is rolled back.
+    /// Largest share of requests that are decided otherwise.
+    pub flip_rate: Permille,
+    /// Microseconds that scoring a request may take.
+    pub latency_budget_microseconds: u32,
+    /// How much more often the candidate's requests may fail upstream.
+    pub upstream: Permille,
+    /// Chance over a whole attempt that a harmless model is rolled back.
     pub alpha: Permille,
 }
 

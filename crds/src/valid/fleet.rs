@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
 use serde::Serialize;
 
-use crate::routing_policy::{KeyReference, OnDeadline, OnDelete, TrustedKey};
+use crate::routing_policy::{Approval, KeyReference, OnDeadline, OnDelete, TrustedKey};
 
 /// Whose signatures make a model acceptable.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -25,6 +25,10 @@ pub struct Rollout {
     pub shadow: Shadow,
     /// Shares of traffic, never falling; at least one.
     pub steps: Vec<Step>,
+    /// Whether promotion waits for somebody to approve it.
+    pub promotion: Approval,
+    /// Seconds for which the former model stays armed after promotion.
+    pub watch_seconds: u64,
     /// Seconds without progress after which a step's deadline has passed.
     pub step_deadline_seconds: u64,
     /// What happens then.
@@ -51,6 +55,8 @@ pub struct Step {
     pub min_samples: u64,
     /// Seconds.
     pub min_seconds: u64,
+    /// Whether the step waits for somebody to approve it.
+    pub approval: Approval,
 }
 
 /// How the pods are run.
@@ -91,6 +97,62 @@ pub struct Commands {
     pub abort: Option<u64>,
     /// Attempt to promote.
     pub promote: Option<u64>,
+    /// Step that may begin, or promotion.
+    pub approve: Option<ApprovedStep>,
     /// Token that lifts a quarantine.
     pub retry: Option<String>,
+}
+
+/// What somebody approved. Written `3/2` (step 2 of attempt 3) or `3/promote`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ApprovedStep {
+    /// Attempt it is about.
+    pub attempt: u64,
+    /// Index of the canary step from 0; `None` is the promotion.
+    pub step: Option<u32>,
+}
+
+impl std::fmt::Display for ApprovedStep {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.step {
+            Some(step) => write!(formatter, "{}/{}", self.attempt, step.saturating_add(1)),
+            None => write!(formatter, "{}/promote", self.attempt),
+        }
+    }
+}
+
+/// The value of an approval that names nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be attempt and step, such as '3/2' or '3/promote', not '{0}'")]
+pub struct UnreadableApproval(String);
+
+impl std::str::FromStr for ApprovedStep {
+    type Err = UnreadableApproval;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let unreadable = || UnreadableApproval(text.to_owned());
+        let (attempt, step) = text.split_once('/').ok_or_else(unreadable)?;
+        let attempt = attempt.parse().map_err(|_| unreadable())?;
+        if step == "promote" {
+            return Ok(Self { attempt, step: None });
+        }
+        let number: u32 = step.parse().map_err(|_| unreadable())?;
+        Ok(Self { attempt, step: Some(number.checked_sub(1).ok_or_else(unreadable)?) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ApprovedStep;
+
+    #[test]
+    fn an_approval_is_read_as_it_is_written() {
+        for approved in [ApprovedStep { attempt: 3, step: Some(1) }, ApprovedStep { attempt: 3, step: None }]
+        {
+            assert_eq!(approved.to_string().parse(), Ok(approved));
+        }
+        for text in ["", "3", "3/", "3/0", "/2", "x/2", "3/all"] {
+            assert!(text.parse::<ApprovedStep>().is_err(), "{text}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ mod parse;
 pub use configuration::{
     BreakerSettings, Candidate, Configuration, Cost, DecisionRule, GuardMargins, MicroDollars, Permille,
 };
-pub use fleet::{Commands, Fleet, History, Rollout, Shadow, Step, Trust};
+pub use fleet::{ApprovedStep, Commands, Fleet, History, Rollout, Shadow, Step, Trust, UnreadableApproval};
 pub use parse::{commands, validate};
 
 use crate::names::{ModelName, PolicyName};

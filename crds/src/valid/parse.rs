@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    ABORT_ANNOTATION, PROMOTE_ANNOTATION, RETRY_ANNOTATION,
+    ABORT_ANNOTATION, APPROVE_ANNOTATION, PROMOTE_ANNOTATION, RETRY_ANNOTATION,
     conditions::reasons,
     names::{ModelName, PolicyName},
     routing_policy::{CandidateSpec, DecisionSpec, RolloutSpec, RoutingPolicy, RoutingPolicySpec, Tier},
@@ -11,7 +11,7 @@ use crate::{
 
 use super::{
     BreakerSettings, Candidate, Commands, Configuration, Cost, DecisionRule, Fleet, GuardMargins, History,
-    MicroDollars, Permille, Problem, Rollout, Shadow, Step, Trust, ValidPolicy,
+    MicroDollars, Permille, Problem, Rollout, Shadow, Step, Trust, UnreadableApproval, ValidPolicy,
 };
 
 /// Minimums of the first step where it names none.
@@ -130,6 +130,13 @@ fn configuration(spec: &RoutingPolicySpec, problems: &mut Problems) -> Option<Co
         escalation: problems
             .permille(&path("escalationMarginPermille"), guards.escalation_margin_permille)?,
         error_rate: problems.permille(&path("errorRatePermille"), guards.error_rate_permille)?,
+        flip_rate: problems.permille(&path("flipRatePermille"), guards.flip_rate_permille)?,
+        latency_budget_microseconds: problems.number(
+            &path("latencyBudgetMicroseconds"),
+            guards.latency_budget_microseconds,
+            10,
+        )?,
+        upstream: problems.permille(&path("upstreamMarginPermille"), guards.upstream_margin_permille)?,
         alpha: problems.permille(&path("alphaPermille"), guards.alpha_permille)?,
     };
     let retention_days = problems.number("spec.history.retentionDays", spec.history.retention_days, 1)?;
@@ -246,7 +253,7 @@ fn rollout(spec: &RolloutSpec, problems: &mut Problems) -> Option<Rollout> {
             None => seconds,
             Some(value) => problems.number(&path("minSeconds"), value, 0)?,
         };
-        steps.push(Step { weight_percent, min_samples, min_seconds });
+        steps.push(Step { weight_percent, min_samples, min_seconds, approval: step.approval });
     }
     if steps.is_empty() {
         problems.add("spec.rollout.steps", "must have at least one step");
@@ -261,6 +268,8 @@ fn rollout(spec: &RolloutSpec, problems: &mut Problems) -> Option<Rollout> {
             1,
         )?,
         on_deadline: spec.on_deadline,
+        promotion: spec.promotion,
+        watch_seconds: problems.number("spec.rollout.watchSeconds", spec.watch_seconds, 0)?,
     })
 }
 
@@ -306,6 +315,10 @@ fn read_commands(policy: &RoutingPolicy, problems: &mut Problems) -> Commands {
     Commands {
         abort: attempt(ABORT_ANNOTATION),
         promote: attempt(PROMOTE_ANNOTATION),
+        approve: get(APPROVE_ANNOTATION).and_then(|value| {
+            let approved = value.parse().map_err(|error: UnreadableApproval| error.to_string());
+            problems.keep(&format!("metadata.annotations[{APPROVE_ANNOTATION}]"), approved)
+        }),
         retry: get(RETRY_ANNOTATION).filter(|token| !token.is_empty()).cloned(),
     }
 }

@@ -110,6 +110,7 @@ fn promote(record: &mut Record, now: Timestamp) {
             verdict: old.verdict,
             uncertainty: uncertainty.map(decimals),
             reason: reasons::SUPERSEDED.to_owned(),
+            message: None,
             since: Time(now),
         };
         push_bounded(&mut record.past, entry, PAST_LIMIT);
@@ -172,6 +173,7 @@ fn enter(record: &mut Record, from: Rollout, transition: Transition, circumstanc
         state: transition.to.shown(),
         reason: transition.reason.to_owned(),
         message: message.clone(),
+        evidence: None,
     };
     push_bounded(&mut record.history, entry, HISTORY_LIMIT);
 }

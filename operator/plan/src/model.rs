@@ -64,6 +64,8 @@ fn rollout(model: &RouterModel, policy: &RoutingPolicy) -> Option<PolicyRollout>
         policy: policy.metadata.name.clone().unwrap_or_default(),
         state: entry.state,
         reason: entry.reason.clone(),
+        message: entry.message.clone(),
+        history: Vec::new(),
         step: entry.step.clone(),
         weight_percent: entry.weight_percent,
         verdict: entry.verdict,

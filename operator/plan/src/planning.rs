@@ -124,6 +124,7 @@ fn first_record(identity: &PolicyIdentity, valid: &ValidPolicy, observed: &Obser
         configuration: valid.configuration.clone(),
         stable: None,
         trial: None,
+        watch: None,
     };
     Record {
         version: RECORD_VERSION,

@@ -44,6 +44,10 @@ fn rollout(record: &Record) -> Option<RolloutStatus> {
             step: step(trial, record.rollout),
             weight_percent: i32::from(record.rollout.weight_percent()),
             verdict: verdict(trial, record.rollout),
+            approval: None,
+            watch: None,
+            sample_ratio: None,
+            shape: None,
             pairs: number(trial.evidence.merged().pairs),
             guards: guards(trial),
             since: Time(trial.since),
@@ -59,6 +63,10 @@ fn rollout(record: &Record) -> Option<RolloutStatus> {
         step: None,
         weight_percent: 100,
         verdict: stable.verdict,
+        approval: None,
+        watch: None,
+        sample_ratio: None,
+        shape: None,
         pairs: number(stable.pairs),
         guards: Vec::new(),
         since: Time(stable.since),
@@ -90,6 +98,7 @@ fn stable_entry(stable: &StableModel, record: &Record) -> ModelEntry {
         verdict: stable.verdict,
         uncertainty: compared.or(stable.uncertainty).map(decimals),
         reason: reasons::PROMOTED.to_owned(),
+        message: None,
         since: Time(stable.since),
     }
 }
@@ -105,6 +114,7 @@ pub(crate) fn trial_entry(trial: &TrialRecord, rollout: Rollout) -> ModelEntry {
         verdict: verdict(trial, rollout),
         uncertainty: trial.evidence.uncertainty().candidate_mean().map(decimals),
         reason: trial.reason.clone(),
+        message: Some(trial.message.clone()),
         since: Time(trial.since),
     }
 }
@@ -152,6 +162,9 @@ fn guards(trial: &TrialRecord) -> Vec<GuardStatus> {
             interval: interval(guard),
             limit: decimals(guard.limit),
             log_e_value: decimals(guard.log_e_value),
+            fails_at: decimals(guard.log_e_value_to_fail),
+            safe_log_e_value: decimals(guard.safe_log_e_value),
+            passes_at: decimals(guard.safe_log_e_value_to_pass),
             samples: number(guard.observations),
         })
         .collect()

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::betting::{Moments, Null, log_growth};
 use crate::bucket::Arm;
 use crate::guard::{GuardName, Hypothesis, Observation};
+use crate::outcomes::{Matching, OutcomeCounts};
 use crate::settings::GuardSettings;
+use crate::sketch::Shapes;
 
 /// Natural logarithms of the wealth of two opposite tests in one direction. 0 is "nothing is known".
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -72,8 +74,14 @@ pub struct EvidenceSnapshot {
     pub candidate_decisions: u64,
     /// Requests whose decision was stable's.
     pub stable_decisions: u64,
+    /// Requests that were sent on, by arm.
+    #[serde(default)]
+    pub outcomes: OutcomeCounts,
     /// The streams; a guard that saw nothing may be missing.
     pub guards: BTreeMap<GuardName, GuardEvidence>,
+    /// How uncertainty and scoring time are distributed; for people, never for the verdict.
+    #[serde(default)]
+    pub shapes: Shapes,
 }
 
 /// What one pod remembers about one attempt under one configuration. Serialise it to resume after a restart: the
@@ -83,12 +91,14 @@ pub struct EvidenceSnapshot {
 pub struct Evidence {
     settings: GuardSettings,
     snapshot: EvidenceSnapshot,
+    #[serde(default)]
+    matching: Matching,
 }
 
 impl Evidence {
     /// Nothing seen yet, to be tested against these settings.
     pub fn new(settings: GuardSettings) -> Self {
-        Self { settings, snapshot: EvidenceSnapshot::default() }
+        Self { settings, snapshot: EvidenceSnapshot::default(), matching: Matching::default() }
     }
 
     /// The settings the tests are made with. Evidence under other settings is other evidence.
@@ -99,12 +109,23 @@ impl Evidence {
     /// Takes one scored request.
     pub fn observe(&mut self, observation: &Observation) {
         self.snapshot.pairs = self.snapshot.pairs.saturating_add(1);
+        self.snapshot.shapes.observe(observation);
         for name in GuardName::ALL {
             let guard = name.definition();
-            if let Some(value) = guard.observe(observation) {
+            if let Some(value) = guard.observe(observation, self.settings) {
                 let hypothesis = guard.hypothesis(self.settings);
                 self.snapshot.guards.entry(name).or_default().observe(&hypothesis, value);
             }
+        }
+    }
+
+    /// Takes how a request that this arm decided ended: whether no upstream gave an answer.
+    pub fn observe_outcome(&mut self, arm: Arm, failed: bool) {
+        self.snapshot.outcomes.count(arm, failed);
+        if let Some(difference) = self.matching.pair(arm, failed) {
+            let name = GuardName::UpstreamFailures;
+            let hypothesis = name.definition().hypothesis(self.settings);
+            self.snapshot.guards.entry(name).or_default().observe(&hypothesis, difference);
         }
     }
 

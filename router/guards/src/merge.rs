@@ -15,6 +15,8 @@ where
         merged.pairs = merged.pairs.saturating_add(snapshot.pairs);
         merged.candidate_decisions = merged.candidate_decisions.saturating_add(snapshot.candidate_decisions);
         merged.stable_decisions = merged.stable_decisions.saturating_add(snapshot.stable_decisions);
+        merged.outcomes = merged.outcomes.plus(snapshot.outcomes);
+        merged.shapes.add(&snapshot.shapes);
         for (name, evidence) in &snapshot.guards {
             add(merged.guards.entry(*name).or_default(), evidence);
         }

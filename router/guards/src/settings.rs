@@ -15,6 +15,12 @@ pub struct GuardSettings {
     pub escalation_margin_permille: u16,
     /// The share of hard faults that is still tolerated, in permille.
     pub error_rate_permille: u16,
+    /// The share of requests that may be decided otherwise than by stable, in permille.
+    pub flip_rate_permille: u16,
+    /// How long the candidate may take to score a request, in microseconds.
+    pub latency_budget_microseconds: u32,
+    /// How much more often requests of the candidate's arm may fail upstream than those of stable's, in permille.
+    pub upstream_margin_permille: u16,
     /// The chance of a false alarm in a whole attempt, over all guards and any number of looks, in permille.
     pub alpha_permille: u16,
 }
@@ -25,6 +31,9 @@ impl Default for GuardSettings {
             uncertainty_margin_permille: 50,
             escalation_margin_permille: 100,
             error_rate_permille: 10,
+            flip_rate_permille: 300,
+            latency_budget_microseconds: 500,
+            upstream_margin_permille: 50,
             alpha_permille: 10,
         }
     }
@@ -44,6 +53,21 @@ impl GuardSettings {
     /// The tolerated share of hard faults as a fraction.
     pub fn error_rate(&self) -> f64 {
         fraction(self.error_rate_permille)
+    }
+
+    /// The tolerated share of flips as a fraction.
+    pub fn flip_rate(&self) -> f64 {
+        fraction(self.flip_rate_permille)
+    }
+
+    /// The latency budget in nanoseconds.
+    pub fn latency_budget_nanoseconds(&self) -> u64 {
+        u64::from(self.latency_budget_microseconds) * 1000
+    }
+
+    /// The upstream margin as a fraction.
+    pub fn upstream_margin(&self) -> f64 {
+        fraction(self.upstream_margin_permille)
     }
 
     /// The error budget of the attempt as a fraction.

@@ -9,6 +9,9 @@ use crate::evidence::{EvidenceSnapshot, GuardEvidence};
 use crate::guard::{ApplicableGuards, GuardName};
 use crate::settings::GuardSettings;
 
+/// Tests that one attempt makes: of the trial, and of the watch after promotion.
+const TESTS: f64 = 2.0;
+
 /// What the evidence allows to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Verdict {
@@ -88,10 +91,12 @@ impl Judgement {
 
 /// Judges evidence merged over pods.
 ///
-/// Fail tests share alpha over all harm directions of the applicable guards (Bonferroni), so that an attempt with a
-/// harmless candidate fails with probability at most alpha. Each Pass test has the whole alpha: all must reject, so a
-/// harmful candidate passes with probability at most alpha (intersection-union test, Berger 1982).
-/// A guard without observations is Inconclusive; so is a judgement by no guard at all.
+/// Fail tests share alpha over all harm directions of the applicable guards (Bonferroni) and over the two tests that an
+/// attempt makes, the trial and the watch after promotion, so that an attempt with a harmless candidate fails with
+/// probability at most alpha. Each Pass test has the whole alpha: all must reject, so a harmful candidate passes with
+/// probability at most alpha (intersection-union test, Berger 1982).
+/// A guard without observations is Inconclusive; so is a judgement by no guard at all. [`GuardName::UpstreamFailures`]
+/// is not asked before the candidate decided anything, nor in a fleet that sends nothing on.
 pub fn judge(
     merged: &EvidenceSnapshot,
     settings: &GuardSettings,
@@ -120,7 +125,7 @@ fn judge_at(
     let directions: u32 =
         applicable.iter().map(|name| name.definition().hypothesis(settings).directions()).sum();
     let thresholds =
-        Thresholds { fail: (f64::from(directions) / alpha).ln(), pass: (1.0 / alpha).ln(), alpha };
+        Thresholds { fail: (TESTS * f64::from(directions) / alpha).ln(), pass: (1.0 / alpha).ln(), alpha };
     let guards: Vec<GuardJudgement> = applicable
         .iter()
         .map(|name| {
@@ -130,12 +135,22 @@ fn judge_at(
         .collect();
     let verdict = if guards.iter().any(|guard| guard.verdict == Verdict::Fail) {
         Verdict::Fail
-    } else if !guards.is_empty() && guards.iter().all(|guard| guard.verdict == Verdict::Pass) {
+    } else if !guards.is_empty() && asked(&guards, evidence).all(|guard| guard.verdict == Verdict::Pass) {
         Verdict::Pass
     } else {
         Verdict::Inconclusive
     };
-    Judgement { verdict, decisive: decisive(verdict, &guards), guards }
+    Judgement { verdict, decisive: decisive(verdict, asked(&guards, evidence)), guards }
+}
+
+/// The guards that must pass by now.
+fn asked<'a>(
+    guards: &'a [GuardJudgement],
+    evidence: &EvidenceSnapshot,
+) -> impl Iterator<Item = &'a GuardJudgement> {
+    let outcomes = evidence.outcomes;
+    let compares = evidence.candidate_decisions > 0 && outcomes.candidate + outcomes.stable > 0;
+    guards.iter().filter(move |guard| guard.guard != GuardName::UpstreamFailures || compares)
 }
 
 struct Thresholds {
@@ -179,15 +194,13 @@ fn judge_guard(
     }
 }
 
-fn decisive(verdict: Verdict, guards: &[GuardJudgement]) -> Option<GuardName> {
+fn decisive<'a>(verdict: Verdict, guards: impl Iterator<Item = &'a GuardJudgement>) -> Option<GuardName> {
     let chosen = match verdict {
         Verdict::Pass => None,
         Verdict::Fail => guards
-            .iter()
             .filter(|guard| guard.verdict == Verdict::Fail)
             .max_by(|left, right| left.log_e_value.total_cmp(&right.log_e_value)),
         Verdict::Inconclusive => guards
-            .iter()
             .filter(|guard| guard.verdict == Verdict::Inconclusive)
             .min_by(|left, right| left.safe_log_e_value.total_cmp(&right.safe_log_e_value)),
     };

@@ -25,6 +25,9 @@ pub struct Assignment {
     pub stable: Option<AssignedModel>,
     /// The model on trial.
     pub trial: Option<Trial>,
+    /// The watch over a stable model that was promoted lately; never beside a trial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Watch>,
 }
 
 /// A policy beyond doubt: the uid tells a deleted policy from its successor of the same name.
@@ -69,6 +72,19 @@ pub struct Trial {
     pub guards: ApplicableGuards,
 }
 
+/// The watch after a promotion: the stable model is still compared with the one that served before, and a router that
+/// finds harm goes back to it by itself. It has no lease: the stable model is never leased, and neither is the way back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Watch {
+    /// The model that served before: loaded, scored on every request, deciding none until the stable one trips.
+    pub previous: AssignedModel,
+    /// Number of the trial that the stable model was promoted by.
+    pub attempt: u64,
+    /// The guards that can be judged.
+    pub guards: ApplicableGuards,
+}
+
 /// What a router does with the candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TrialStage {
@@ -102,6 +118,12 @@ pub enum AcceptError {
     /// The candidate has weight outside a canary.
     #[error("`trial.weight` must be 0 in stage '{0:?}'")]
     Weight(TrialStage),
+    /// A router compares two models at a time.
+    #[error("`watch` must not be there beside `trial`")]
+    WatchBesideTrial,
+    /// There is nothing to watch.
+    #[error("`watch` needs a `stable` model, another than `watch.previous`")]
+    NothingToWatch,
 }
 
 /// Whether `offered` may replace `held`. The same assignment again is taken: it renews the candidate's lease.
@@ -117,6 +139,14 @@ pub fn accept(held: Option<&Assignment>, offered: &Assignment) -> Result<(), Acc
         && trial.weight != BasisPoints::ZERO
     {
         return Err(AcceptError::Weight(trial.stage));
+    }
+    if let Some(watch) = &offered.watch {
+        if offered.trial.is_some() {
+            return Err(AcceptError::WatchBesideTrial);
+        }
+        if offered.stable.as_ref().is_none_or(|stable| stable.digest == watch.previous.digest) {
+            return Err(AcceptError::NothingToWatch);
+        }
     }
     match held {
         // A policy that was deleted and made again starts to count anew.
@@ -146,6 +176,7 @@ mod tests {
             configuration: tinydancer_crds::valid::validate(&policy).unwrap().configuration,
             stable: None,
             trial: None,
+            watch: None,
         }
     }
 

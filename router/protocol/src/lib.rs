@@ -4,10 +4,12 @@
 mod assignment;
 mod report;
 
-pub use assignment::{AcceptError, AssignedModel, Assignment, PolicyIdentity, Trial, TrialStage, accept};
+pub use assignment::{
+    AcceptError, AssignedModel, Assignment, PolicyIdentity, Trial, TrialStage, Watch, accept,
+};
 pub use report::{
-    EvidenceOwner, LoadedModel, ModelState, Refusal, RefusalReason, Report, StepProgress, TrialEvidence,
-    Trip, UpstreamReport,
+    EvidenceOwner, EvidencePhase, LoadedModel, ModelState, Refusal, RefusalReason, Replay, Report,
+    StepProgress, TrialEvidence, Trip, UpstreamReport,
 };
 
 /// Version of the messages; a peer that speaks another one is refused.

@@ -53,6 +53,20 @@ pub struct LoadedModel {
     pub digest: Digest,
     /// What became of it.
     pub state: ModelState,
+    /// What came of scoring decisions of this pod's past with it, before any traffic; `None` where that was not done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
+}
+
+/// A pod's own past scored with a model that has not served here yet. Past requests are known by their statistics alone,
+/// never by their text, so this finds models that break on this pod's traffic; it is no evidence about their quality.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Replay {
+    /// Decisions scored again.
+    pub decisions: u64,
+    /// Of them, those on which the model failed.
+    pub faults: u64,
 }
 
 /// What became of a model in a pod.
@@ -79,6 +93,12 @@ pub struct StepProgress {
     pub stable_decisions: u64,
     /// Requests both scored.
     pub pairs: u64,
+    /// Different buckets that the candidate decided for, at the weight of this epoch.
+    #[serde(default)]
+    pub candidate_buckets: u32,
+    /// Different buckets that the stable model decided for.
+    #[serde(default)]
+    pub stable_buckets: u32,
 }
 
 /// To whom evidence belongs. Anything else than this exact owner is other evidence.
@@ -93,6 +113,19 @@ pub struct EvidenceOwner {
     pub configuration_digest: Digest,
     /// Process that gathered it.
     pub incarnation: Uuid,
+    /// Which of the attempt's two tests it belongs to.
+    #[serde(default)]
+    pub phase: EvidencePhase,
+}
+
+/// The tests of an attempt; each has evidence of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum EvidencePhase {
+    /// The candidate beside the stable model.
+    #[default]
+    Trial,
+    /// The promoted model beside the one that served before.
+    Watch,
 }
 
 /// Evidence of one process. A repeated report replaces it.

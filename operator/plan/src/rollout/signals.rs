@@ -86,6 +86,9 @@ const fn guard_settings(margins: GuardMargins) -> GuardSettings {
         uncertainty_margin_permille: margins.uncertainty.get(),
         escalation_margin_permille: margins.escalation.get(),
         error_rate_permille: margins.error_rate.get(),
+        flip_rate_permille: margins.flip_rate.get(),
+        latency_budget_microseconds: margins.latency_budget_microseconds,
+        upstream_margin_permille: margins.upstream.get(),
         alpha_permille: margins.alpha.get(),
     }
 }

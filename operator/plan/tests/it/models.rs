@@ -26,6 +26,7 @@ fn policy(name: &str, state: RolloutState) -> RoutingPolicy {
     let mut policy = World::new().policy;
     policy.metadata.name = Some(name.to_owned());
     let entry = ModelEntry {
+        message: None,
         digest: digest("support-v2").to_string(),
         name: "whatever".to_owned(),
         state,

@@ -410,6 +410,7 @@ impl Pod {
         self.held = Some(offered.clone());
         self.lease_until = now + SignedDuration::from_secs(i64::from(LEASE_SECONDS));
         let owner = offered.trial.as_ref().map(|trial| EvidenceOwner {
+            phase: tinydancer_protocol::EvidencePhase::Trial,
             policy_uid: offered.policy.uid.clone(),
             attempt: trial.attempt,
             configuration_digest: offered.configuration.digest(),
@@ -458,6 +459,7 @@ impl Pod {
         for request in 0..requests {
             let uncertainty = if traffic == Traffic::OverConfident { (0.05, 0.3) } else { (0.2, 0.2) };
             evidence.observe(&Observation {
+                scoring_nanoseconds: None,
                 fault: traffic == Traffic::Failing,
                 uncertainty: Some(uncertainty),
                 escalation: Some((false, false)),
@@ -486,7 +488,9 @@ impl Pod {
             configuration_digest: Some(held.configuration.digest()),
             stable: self.serves,
             classified: self.serves.is_some(),
-            models: named.map(|digest| LoadedModel { digest, state: self.model_state(digest) }).collect(),
+            models: named
+                .map(|digest| LoadedModel { digest, state: self.model_state(digest), replay: None })
+                .collect(),
             effective_weight: self.effective_weight(now),
             lease_remaining_millis: trial.map(|_| 10_000),
             step: StepProgress { elapsed_millis: u64::try_from(elapsed).unwrap(), ..self.step },

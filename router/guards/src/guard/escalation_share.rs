@@ -16,7 +16,7 @@ use crate::verdict::Interval;
 pub(super) struct EscalationShare;
 
 impl Guard for EscalationShare {
-    fn observe(&self, observation: &Observation) -> Option<f64> {
+    fn observe(&self, observation: &Observation, _settings: GuardSettings) -> Option<f64> {
         let (candidate, stable) = observation.escalation?;
         (!observation.is_fault()).then(|| f64::from(i8::from(candidate) - i8::from(stable)))
     }

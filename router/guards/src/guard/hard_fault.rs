@@ -17,7 +17,7 @@ use crate::wilson::{Z_99, wilson};
 pub(super) struct HardFault;
 
 impl Guard for HardFault {
-    fn observe(&self, observation: &Observation) -> Option<f64> {
+    fn observe(&self, observation: &Observation, _settings: GuardSettings) -> Option<f64> {
         Some(f64::from(u8::from(observation.is_fault())))
     }
 

@@ -2,8 +2,11 @@
 //! something new; streams, merging and judging follow by themselves.
 
 mod escalation_share;
+mod flip_rate;
 mod hard_fault;
+mod latency;
 mod uncertainty_shift;
+mod upstream_failures;
 
 use std::collections::BTreeSet;
 
@@ -25,6 +28,8 @@ pub struct Observation {
     pub uncertainty: Option<(f32, f32)>,
     /// Whether candidate and stable send this request to Powerful.
     pub escalation: Option<(bool, bool)>,
+    /// Nanoseconds that candidate and stable took to score; 0 for a stable model that is not there.
+    pub scoring_nanoseconds: Option<(u64, u64)>,
 }
 
 impl Observation {
@@ -43,11 +48,24 @@ pub enum GuardName {
     UncertaintyShift,
     /// The candidate sends more or fewer requests to Powerful; see `guard/escalation_share.rs`.
     EscalationShare,
+    /// The candidate decides otherwise than stable; see `guard/flip_rate.rs`.
+    FlipRate,
+    /// The candidate takes too long; see `guard/latency.rs`.
+    Latency,
+    /// More of the requests that the candidate decided fail upstream; see `guard/upstream_failures.rs`.
+    UpstreamFailures,
 }
 
 impl GuardName {
     /// Every guard, in the order in which they are shown.
-    pub const ALL: [Self; 3] = [Self::HardFault, Self::UncertaintyShift, Self::EscalationShare];
+    pub const ALL: [Self; 6] = [
+        Self::HardFault,
+        Self::UncertaintyShift,
+        Self::EscalationShare,
+        Self::FlipRate,
+        Self::Latency,
+        Self::UpstreamFailures,
+    ];
 
     /// The name as serde writes it.
     pub const fn as_str(self) -> &'static str {
@@ -55,6 +73,9 @@ impl GuardName {
             Self::HardFault => "HardFault",
             Self::UncertaintyShift => "UncertaintyShift",
             Self::EscalationShare => "EscalationShare",
+            Self::FlipRate => "FlipRate",
+            Self::Latency => "Latency",
+            Self::UpstreamFailures => "UpstreamFailures",
         }
     }
 
@@ -63,6 +84,9 @@ impl GuardName {
             Self::HardFault => &hard_fault::HardFault,
             Self::UncertaintyShift => &uncertainty_shift::UncertaintyShift,
             Self::EscalationShare => &escalation_share::EscalationShare,
+            Self::FlipRate => &flip_rate::FlipRate,
+            Self::Latency => &latency::Latency,
+            Self::UpstreamFailures => &upstream_failures::UpstreamFailures,
         }
     }
 }
@@ -84,9 +108,16 @@ impl ApplicableGuards {
         Self(GuardName::ALL.into_iter().collect())
     }
 
-    /// The first model of a fleet: uncertainty is compared with the artifact's own reference, escalation with nothing.
+    /// The first model of a fleet: uncertainty is compared with the artifact's own reference, decisions with nothing.
     pub fn first_model() -> Self {
-        Self::all().without(GuardName::EscalationShare)
+        [GuardName::EscalationShare, GuardName::FlipRate, GuardName::UpstreamFailures]
+            .into_iter()
+            .fold(Self::all(), Self::without)
+    }
+
+    /// After promotion: the model decides everything, so there is no other arm whose answers could fail less.
+    pub fn watch() -> Self {
+        Self::all().without(GuardName::UpstreamFailures)
     }
 
     /// The same without one guard.
@@ -128,7 +159,7 @@ impl Hypothesis {
 /// What one guard looks at and what it holds harmless.
 pub(crate) trait Guard: Sync {
     /// The number this guard takes from a request, inside its shape's range; `None` if the request says nothing.
-    fn observe(&self, observation: &Observation) -> Option<f64>;
+    fn observe(&self, observation: &Observation, settings: GuardSettings) -> Option<f64>;
     /// What is harmless under these settings.
     fn hypothesis(&self, settings: GuardSettings) -> Hypothesis;
     /// An interval for people around the mean of what was observed; alpha is the attempt's.

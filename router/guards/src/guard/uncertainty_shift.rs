@@ -20,7 +20,7 @@ const HALF_RANGE: f64 = 0.5;
 pub(super) struct UncertaintyShift;
 
 impl Guard for UncertaintyShift {
-    fn observe(&self, observation: &Observation) -> Option<f64> {
+    fn observe(&self, observation: &Observation, _settings: GuardSettings) -> Option<f64> {
         let (candidate, stable) = observation.uncertainty?;
         // A candidate's broken number is a fault; a broken number of stable's is not the candidate's doing.
         let comparable = !observation.is_fault() && stable.is_finite();

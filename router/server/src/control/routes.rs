@@ -175,9 +175,12 @@ impl From<AssignError> for Refused {
             AssignError::NotAcceptable(AcceptError::Conflict(_)) => {
                 (StatusCode::CONFLICT, RefusalReason::EpochConflict)
             }
-            AssignError::NotAcceptable(AcceptError::ProtocolVersion(_) | AcceptError::Weight(_)) => {
-                (StatusCode::BAD_REQUEST, RefusalReason::Malformed)
-            }
+            AssignError::NotAcceptable(
+                AcceptError::ProtocolVersion(_)
+                | AcceptError::Weight(_)
+                | AcceptError::WatchBesideTrial
+                | AcceptError::NothingToWatch,
+            ) => (StatusCode::BAD_REQUEST, RefusalReason::Malformed),
             AssignError::Unavailable(_) => (StatusCode::INSUFFICIENT_STORAGE, RefusalReason::Unavailable),
         };
         Self::new(status, reason, error.to_string())

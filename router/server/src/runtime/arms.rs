@@ -146,6 +146,8 @@ impl Step {
             candidate_decisions: self.candidate_decisions.load(Ordering::Relaxed),
             stable_decisions: self.stable_decisions.load(Ordering::Relaxed),
             pairs: self.pairs.load(Ordering::Relaxed),
+            candidate_buckets: 0,
+            stable_buckets: 0,
         }
     }
 }

@@ -189,6 +189,7 @@ fn observation(candidate: &Opinion<'_>, stable: Option<&Opinion<'_>>) -> Observa
             fault: false,
             uncertainty: Some((score.uncertainty, stable_score.uncertainty)),
             escalation: Some((escalates(decision), escalates(*stable_decision))),
+            scoring_nanoseconds: None,
         },
     }
 }

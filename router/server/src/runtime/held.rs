@@ -95,7 +95,10 @@ impl Models {
             Some(Entry::Refused(error)) => ModelState::Refused(error.clone()),
             None => ModelState::Missing,
         };
-        digests.iter().map(|digest| ReportedModel { digest: *digest, state: state(digest) }).collect()
+        digests
+            .iter()
+            .map(|digest| ReportedModel { digest: *digest, state: state(digest), replay: None })
+            .collect()
     }
 }
 

@@ -311,7 +311,15 @@ const fn nothing_configured() -> Configuration {
             max_open_seconds: 1,
             half_open_probes: 1,
         },
-        guards: GuardMargins { uncertainty: ZERO, escalation: ZERO, error_rate: ZERO, alpha: ZERO },
+        guards: GuardMargins {
+            uncertainty: ZERO,
+            escalation: ZERO,
+            error_rate: ZERO,
+            flip_rate: ZERO,
+            latency_budget_microseconds: 0,
+            upstream: ZERO,
+            alpha: ZERO,
+        },
         retention_days: 1,
     }
 }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use tinydancer_crds::Digest;
 use tinydancer_guards::{BasisPoints, BucketSalt};
 use tinydancer_history::{HistoryError, StateKey};
-use tinydancer_protocol::{AcceptError, Assignment, EvidenceOwner, Report, Trial, TrialStage};
+use tinydancer_protocol::{AcceptError, Assignment, EvidenceOwner, EvidencePhase, Report, Trial, TrialStage};
 
 use super::{
     Runtime,
@@ -186,6 +186,7 @@ impl Runtime {
             attempt: trial.attempt,
             configuration_digest: assignment.configuration.digest(),
             incarnation: self.incarnation,
+            phase: EvidencePhase::Trial,
         };
         let digest = trial.model.digest;
         match &before.ledger {

@@ -189,6 +189,7 @@ pub(crate) fn settled(epoch: u64, stable: Option<Digest>) -> Assignment {
         configuration: configuration(),
         stable: stable.map(assigned),
         trial: None,
+        watch: None,
     }
 }
 

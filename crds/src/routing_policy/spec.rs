@@ -1,17 +1,16 @@
-//! `RoutingPolicy`: a fleet of routers, the model it should run, and how a new model is tried.
+//! What people ask of a fleet.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::core::v1::{ResourceRequirements, Toleration},
-    apimachinery::pkg::{
-        api::resource::Quantity,
-        apis::meta::v1::{Condition, Time},
-    },
+    apimachinery::pkg::api::resource::Quantity,
 };
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::{RolloutSpec, RoutingPolicyStatus};
 
 /// A fleet of LLM routers: which RouterModel it should run, which LLMs it may send to, how it decides, and how a
 /// new model is tried before it is trusted.
@@ -36,6 +35,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Model", type_ = "string", json_path = ".spec.model.name"),
     printcolumn(name = "Stable", type_ = "string", json_path = ".status.stable.name"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.rollout.state"),
+    printcolumn(name = "Step", type_ = "string", json_path = ".status.rollout.step"),
     printcolumn(name = "Weight", type_ = "integer", json_path = ".status.rollout.weightPercent"),
     printcolumn(name = "Verdict", type_ = "string", json_path = ".status.rollout.verdict"),
     printcolumn(name = "Routers", type_ = "string", json_path = ".status.fleet"),
@@ -264,115 +264,6 @@ impl Default for BreakerSpec {
     }
 }
 
-/// How a new model is tried: in the shadow of the old one, then with a growing share of traffic.
-#[derive(Deserialize, Serialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct RolloutSpec {
-    /// Scored on every request, deciding none.
-    pub shadow: ShadowSpec,
-    /// The shares of traffic, in order. What a step leaves out is as in the step before.
-    #[schemars(length(min = 1, max = 20))]
-    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
-    pub steps: Vec<StepSpec>,
-    /// What may not happen.
-    pub guards: GuardsSpec,
-    /// Seconds a step may take, counted since its last progress; time while paused or blind does not count.
-    #[schemars(range(min = 10, max = 604_800))]
-    pub step_deadline_seconds: i32,
-    /// What happens then.
-    pub on_deadline: OnDeadline,
-}
-
-impl Default for RolloutSpec {
-    fn default() -> Self {
-        let step = |weight_percent| StepSpec { weight_percent, min_samples: None, min_seconds: None };
-        Self {
-            shadow: ShadowSpec::default(),
-            steps: vec![
-                StepSpec { weight_percent: 5, min_samples: Some(200), min_seconds: Some(60) },
-                step(25),
-                step(50),
-            ],
-            guards: GuardsSpec::default(),
-            step_deadline_seconds: 3600,
-            on_deadline: OnDeadline::Pause,
-        }
-    }
-}
-
-/// How long a candidate is scored in the shadow.
-#[derive(Deserialize, Serialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ShadowSpec {
-    /// Requests scored by both models, over all pods.
-    #[schemars(range(min = 1, max = 10_000_000))]
-    pub min_samples: i32,
-    /// Seconds at least.
-    #[schemars(range(min = 0, max = 604_800))]
-    pub min_seconds: i32,
-}
-
-impl Default for ShadowSpec {
-    fn default() -> Self {
-        Self { min_samples: 2000, min_seconds: 60 }
-    }
-}
-
-/// One share of traffic.
-#[derive(Deserialize, Serialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct StepSpec {
-    /// Share of traffic that the candidate decides.
-    #[schemars(range(min = 1, max = 100))]
-    pub weight_percent: i32,
-    /// Requests that the candidate decides in this step, over all pods.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10_000_000))]
-    pub min_samples: Option<i32>,
-    /// Seconds the step lasts at least.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 604_800))]
-    pub min_seconds: Option<i32>,
-}
-
-/// Limits that a candidate may not cross, in thousandths.
-#[derive(Deserialize, Serialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct GuardsSpec {
-    /// Largest change of mean uncertainty against the stable model, in either direction.
-    #[schemars(range(min = 1, max = 1000))]
-    pub uncertainty_margin_permille: i32,
-    /// Largest change of the share sent to Powerful against the stable model, in either direction.
-    #[schemars(range(min = 1, max = 1000))]
-    pub escalation_margin_permille: i32,
-    /// Largest share of requests that the candidate may fail to score.
-    #[schemars(range(min = 1, max = 999))]
-    pub error_rate_permille: i32,
-    /// Chance, over a whole trial, that a model without any harm is rolled back.
-    #[schemars(range(min = 1, max = 200))]
-    pub alpha_permille: i32,
-}
-
-impl Default for GuardsSpec {
-    fn default() -> Self {
-        Self {
-            uncertainty_margin_permille: 50,
-            escalation_margin_permille: 100,
-            error_rate_permille: 10,
-            alpha_permille: 10,
-        }
-    }
-}
-
-/// What happens when a step's deadline passes without a verdict.
-#[derive(Deserialize, Serialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
-pub enum OnDeadline {
-    /// Weight 0, and wait.
-    Pause,
-    /// Back to the stable model; the digest is not quarantined.
-    RollBack,
-}
-
 /// Where each router keeps its decisions, feedback and evidence.
 #[derive(Deserialize, Serialize, Clone, Debug, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -427,194 +318,6 @@ pub struct TemplateSpec {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub tolerations: Vec<Toleration>,
-}
-
-/// What the operator sees of a policy. A projection: the record in the policy's ConfigMap is the authority.
-#[derive(Deserialize, Serialize, Clone, Debug, Default, PartialEq, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct RoutingPolicyStatus {
-    /// Generation of the spec this status speaks of.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-    /// Ready, Reconciling, Stalled and what they rest on.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
-    pub conditions: Vec<Condition>,
-    /// Router pods that exist.
-    pub replicas: i32,
-    /// Selector of the router pods, for the scale subresource.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub selector: Option<String>,
-    /// Ready and wished router pods, such as `2/2`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fleet: Option<String>,
-    /// The model that is trusted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stable: Option<ModelIdentity>,
-    /// The trial that is under way or was the last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rollout: Option<RolloutStatus>,
-    /// Each model this policy has to do with and what it is here; RouterModel status is derived from it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["digest"]))]
-    pub models: Vec<ModelEntry>,
-    /// Digests that were rolled back and are not tried again without a retry token, newest last.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
-    pub quarantined: Vec<String>,
-    /// The last transitions, newest last.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "atomic"))]
-    pub history: Vec<TransitionEntry>,
-}
-
-/// A model by name, version and digest.
-#[derive(Deserialize, Serialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
-pub struct ModelIdentity {
-    /// Name of the RouterModel at the time.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// Its digest.
-    pub digest: String,
-}
-
-/// Where a trial can be.
-#[derive(Deserialize, Serialize, Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema)]
-pub enum RolloutState {
-    /// Every pod fetches, verifies and tests the model.
-    Staging,
-    /// Every request is scored by both models; the stable one decides.
-    Shadow,
-    /// The candidate decides a share of the requests.
-    Canary,
-    /// The candidate becomes stable, pod by pod.
-    Promoting,
-    /// The model is the trusted one.
-    Stable,
-    /// The trial waits without growing; the reason says for what.
-    Paused,
-    /// The candidate is taken out of traffic.
-    RollingBack,
-    /// No pod serves it.
-    RolledBack,
-    /// Another model took its place.
-    Superseded,
-}
-
-/// What the evidence says.
-#[derive(Deserialize, Serialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
-pub enum Verdict {
-    /// No harm, and harm beyond the margins is ruled out.
-    Pass,
-    /// A guard crossed its limit.
-    Fail,
-    /// Not enough evidence for either.
-    Inconclusive,
-}
-
-/// A trial and how it does.
-#[derive(Deserialize, Serialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RolloutStatus {
-    /// The model on trial.
-    pub model: ModelIdentity,
-    /// Where the trial is.
-    pub state: RolloutState,
-    /// Why, one of the documented reasons.
-    pub reason: String,
-    /// For people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// Number of the trial in this policy; abort and promote annotations name it.
-    pub attempt: i64,
-    /// Number of the last assignment sent to the pods.
-    pub epoch: i64,
-    /// Step and steps, such as `2/3`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<String>,
-    /// Share of traffic the candidate decides.
-    pub weight_percent: i32,
-    /// What the evidence says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<Verdict>,
-    /// Requests scored by both models in this trial.
-    #[serde(default)]
-    pub pairs: i64,
-    /// Each guard's numbers.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    pub guards: Vec<GuardStatus>,
-    /// When the state was entered.
-    pub since: Time,
-}
-
-/// One guard's evidence, for people.
-#[derive(Deserialize, Serialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct GuardStatus {
-    /// Name of the guard.
-    pub name: String,
-    /// What it says.
-    pub verdict: Verdict,
-    /// Observed value, decimal text.
-    pub estimate: String,
-    /// 95 % interval of the value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interval: Option<String>,
-    /// The limit it may not cross.
-    pub limit: String,
-    /// Natural logarithm of the e-value against the candidate.
-    pub log_e_value: String,
-    /// Observations behind it.
-    pub samples: i64,
-}
-
-/// A model as one policy sees it.
-#[derive(Deserialize, Serialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ModelEntry {
-    /// Its digest.
-    pub digest: String,
-    /// Name of the RouterModel at the time.
-    pub name: String,
-    /// What the model is here.
-    pub state: RolloutState,
-    /// Step and steps, such as `2/3`, while it is on trial.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<String>,
-    /// Share of traffic it decides.
-    pub weight_percent: i32,
-    /// The evidence's verdict; a stable model carries the one it was promoted by.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<Verdict>,
-    /// Mean uncertainty of its decisions, three decimals.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uncertainty: Option<String>,
-    /// Why it is in this state.
-    pub reason: String,
-    /// When it came there.
-    pub since: Time,
-}
-
-/// One transition of a trial, kept for explanation.
-#[derive(Deserialize, Serialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TransitionEntry {
-    /// When.
-    pub time: Time,
-    /// Which model.
-    pub digest: String,
-    /// Name of the RouterModel at the time.
-    pub name: String,
-    /// Number of the trial.
-    pub attempt: i64,
-    /// The state it came to.
-    pub state: RolloutState,
-    /// Why.
-    pub reason: String,
-    /// For people: guard, value, interval, limit, samples.
-    pub message: String,
 }
 
 mod defaults {

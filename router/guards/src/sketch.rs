@@ -1,0 +1,150 @@
+//! Distributions as small counts that add up over pods. They are shown and never decide: a verdict by PSI or KS,
+//! looked at again and again, raises false alarms at will.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::guard::Observation;
+
+/// Bins of the uncertainty, which lies in 0..=0.5: one is a hundredth wide.
+const BINS: usize = 50;
+/// Width of a bin.
+const BIN_WIDTH: f64 = 0.5 / BINS as f64;
+/// Each bucket of scoring times ends this much later than the one before: quantiles are exact to about 5 %.
+const GROWTH: f64 = 1.1;
+/// A share that an empty bin is taken to have in PSI, whose logarithm would be endless otherwise.
+const SMALLEST_SHARE: f64 = 1e-4;
+
+/// How uncertainty and scoring time of both models are distributed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Shapes {
+    /// Uncertainty of the candidate.
+    pub candidate: UncertaintyHistogram,
+    /// Uncertainty of stable on the same requests.
+    pub stable: UncertaintyHistogram,
+    /// Scoring time of the candidate.
+    pub candidate_nanoseconds: LatencySketch,
+    /// Scoring time of stable on the same requests.
+    pub stable_nanoseconds: LatencySketch,
+}
+
+impl Shapes {
+    pub(crate) fn observe(&mut self, observation: &Observation) {
+        if observation.is_fault() {
+            return;
+        }
+        if let Some((candidate, stable)) = observation.uncertainty {
+            self.candidate.add(f64::from(candidate));
+            self.stable.add(f64::from(stable));
+        }
+        if let Some((candidate, stable)) = observation.scoring_nanoseconds {
+            self.candidate_nanoseconds.add(candidate);
+            self.stable_nanoseconds.add(stable);
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.candidate.merge(&other.candidate);
+        self.stable.merge(&other.stable);
+        self.candidate_nanoseconds.merge(&other.candidate_nanoseconds);
+        self.stable_nanoseconds.merge(&other.stable_nanoseconds);
+    }
+
+    /// The population stability index of the uncertainty, `sum (c - s) ln(c / s)` over the bins; `None` without data.
+    /// Source: Siddiqi, "Credit Risk Scorecards" (2006). Above 0.2 is called a large shift in that trade.
+    pub fn population_stability_index(&self) -> Option<f64> {
+        let (candidate, stable) = (self.candidate.shares()?, self.stable.shares()?);
+        let terms = candidate.iter().zip(&stable).filter(|(c, s)| **c > 0.0 || **s > 0.0).map(|(c, s)| {
+            let (c, s) = (c.max(SMALLEST_SHARE), s.max(SMALLEST_SHARE));
+            (c - s) * (c / s).ln()
+        });
+        Some(terms.sum())
+    }
+
+    /// The Kolmogorov-Smirnov distance of the uncertainty: the largest difference of the two distribution functions at a
+    /// bin's end, 0 to 1; `None` without data.
+    pub fn kolmogorov_smirnov(&self) -> Option<f64> {
+        let (candidate, stable) = (self.candidate.shares()?, self.stable.shares()?);
+        let differences = candidate.iter().zip(&stable).scan(0.0, |sum: &mut f64, (c, s)| {
+            *sum += c - s;
+            Some(sum.abs())
+        });
+        Some(differences.fold(0.0, f64::max))
+    }
+}
+
+/// Counts of uncertainties in fifty equal bins over 0..=0.5.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UncertaintyHistogram(BTreeMap<u8, u64>);
+
+impl UncertaintyHistogram {
+    fn add(&mut self, uncertainty: f64) {
+        if uncertainty.is_finite() {
+            let bin = (uncertainty.clamp(0.0, 0.5) / BIN_WIDTH) as usize;
+            let count = self.0.entry(bin.min(BINS - 1) as u8).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        add_counts(&mut self.0, &other.0);
+    }
+
+    /// The share of each bin; `None` without data.
+    fn shares(&self) -> Option<[f64; BINS]> {
+        let all: u64 = self.0.values().sum();
+        let mut shares = [0.0; BINS];
+        for (bin, count) in &self.0 {
+            *shares.get_mut(usize::from(*bin))? = *count as f64 / all as f64;
+        }
+        (all > 0).then_some(shares)
+    }
+
+    /// The value below which this share of the uncertainties lies, to a hundredth; `None` without data.
+    pub fn quantile(&self, share: f64) -> Option<f64> {
+        quantile(&self.0, share).map(|bin| (f64::from(bin) + 0.5) * BIN_WIDTH)
+    }
+}
+
+/// Counts of durations in buckets whose ends grow by a tenth, after `DDSketch` (Masson, Rim and Lee, VLDB 2019).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LatencySketch(BTreeMap<u16, u64>);
+
+impl LatencySketch {
+    fn add(&mut self, nanoseconds: u64) {
+        let bucket = (nanoseconds.max(1) as f64).log(GROWTH).ceil() as u16;
+        let count = self.0.entry(bucket).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        add_counts(&mut self.0, &other.0);
+    }
+
+    /// The nanoseconds below which this share of the durations lies, to 5 %; `None` without data.
+    pub fn quantile(&self, share: f64) -> Option<f64> {
+        quantile(&self.0, share).map(|bucket| 2.0 * GROWTH.powi(i32::from(bucket)) / (GROWTH + 1.0))
+    }
+}
+
+fn add_counts<Key: Ord + Copy>(total: &mut BTreeMap<Key, u64>, part: &BTreeMap<Key, u64>) {
+    for (key, count) in part {
+        let sum = total.entry(*key).or_default();
+        *sum = sum.saturating_add(*count);
+    }
+}
+
+/// The first key up to which at least this share of the counts lies.
+fn quantile<Key: Copy>(counts: &BTreeMap<Key, u64>, share: f64) -> Option<Key> {
+    let all: u64 = counts.values().sum();
+    let wanted = (share.clamp(0.0, 1.0) * all as f64).ceil().max(1.0) as u64;
+    let mut seen = 0;
+    counts.iter().find_map(|(key, count)| {
+        seen += count;
+        (seen >= wanted).then_some(*key)
+    })
+}
