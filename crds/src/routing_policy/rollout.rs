@@ -116,10 +116,12 @@ pub struct GuardsSpec {
     /// Largest share of requests that the candidate may send to another tier than the stable model does.
     #[schemars(range(min = 1, max = 999))]
     pub flip_rate_permille: i32,
-    /// Microseconds that the candidate may take to score a request; at most one request in a hundred may take longer where
-    /// the stable model does not.
+    /// Microseconds that the candidate may take to score a request.
     #[schemars(range(min = 10, max = 1_000_000))]
     pub latency_budget_microseconds: i32,
+    /// Largest share of requests on which the candidate may take longer than that where the stable model does not.
+    #[schemars(range(min = 1, max = 999))]
+    pub slow_rate_permille: i32,
     /// How much more often requests that the candidate decided may fail upstream than those of the stable model.
     #[schemars(range(min = 1, max = 999))]
     pub upstream_margin_permille: i32,
@@ -136,6 +138,7 @@ impl Default for GuardsSpec {
             error_rate_permille: 10,
             flip_rate_permille: 300,
             latency_budget_microseconds: 500,
+            slow_rate_permille: 10,
             upstream_margin_permille: 50,
             alpha_permille: 10,
         }

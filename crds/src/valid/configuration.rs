@@ -122,6 +122,8 @@ pub struct GuardMargins {
     pub flip_rate: Permille,
     /// Microseconds that scoring a request may take.
     pub latency_budget_microseconds: u32,
+    /// Largest share of requests that may take longer where they do not with stable.
+    pub slow_rate: Permille,
     /// How much more often the candidate's requests may fail upstream.
     pub upstream: Permille,
     /// Chance over a whole attempt that a harmless model is rolled back.

@@ -136,6 +136,7 @@ fn configuration(spec: &RoutingPolicySpec, problems: &mut Problems) -> Option<Co
             guards.latency_budget_microseconds,
             10,
         )?,
+        slow_rate: problems.permille(&path("slowRatePermille"), guards.slow_rate_permille)?,
         upstream: problems.permille(&path("upstreamMarginPermille"), guards.upstream_margin_permille)?,
         alpha: problems.permille(&path("alphaPermille"), guards.alpha_permille)?,
     };

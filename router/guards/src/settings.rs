@@ -19,6 +19,8 @@ pub struct GuardSettings {
     pub flip_rate_permille: u16,
     /// How long the candidate may take to score a request, in microseconds.
     pub latency_budget_microseconds: u32,
+    /// The share of requests on which it may take longer where stable does not, in permille.
+    pub slow_rate_permille: u16,
     /// How much more often requests of the candidate's arm may fail upstream than those of stable's, in permille.
     pub upstream_margin_permille: u16,
     /// The chance of a false alarm in a whole attempt, over all guards and any number of looks, in permille.
@@ -33,6 +35,7 @@ impl Default for GuardSettings {
             error_rate_permille: 10,
             flip_rate_permille: 300,
             latency_budget_microseconds: 500,
+            slow_rate_permille: 10,
             upstream_margin_permille: 50,
             alpha_permille: 10,
         }
@@ -63,6 +66,11 @@ impl GuardSettings {
     /// The latency budget in nanoseconds.
     pub fn latency_budget_nanoseconds(&self) -> u64 {
         u64::from(self.latency_budget_microseconds) * 1000
+    }
+
+    /// The tolerated share of slow requests as a fraction.
+    pub fn slow_rate(&self) -> f64 {
+        fraction(self.slow_rate_permille)
     }
 
     /// The upstream margin as a fraction.

@@ -88,6 +88,7 @@ const fn guard_settings(margins: GuardMargins) -> GuardSettings {
         error_rate_permille: margins.error_rate.get(),
         flip_rate_permille: margins.flip_rate.get(),
         latency_budget_microseconds: margins.latency_budget_microseconds,
+        slow_rate_permille: margins.slow_rate.get(),
         upstream_margin_permille: margins.upstream.get(),
         alpha_permille: margins.alpha.get(),
     }

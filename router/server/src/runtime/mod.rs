@@ -317,6 +317,7 @@ const fn nothing_configured() -> Configuration {
             error_rate: ZERO,
             flip_rate: ZERO,
             latency_budget_microseconds: 0,
+            slow_rate: ZERO,
             upstream: ZERO,
             alpha: ZERO,
         },

@@ -115,6 +115,7 @@ fn configuration(candidates: Vec<Candidate>, setup: &Setup<'_>) -> Configuration
             error_rate: permille(10),
             flip_rate: permille(300),
             latency_budget_microseconds: 500_000,
+            slow_rate: permille(10),
             upstream: permille(50),
             alpha: permille(10),
         },
