@@ -40,16 +40,16 @@ pub(crate) struct Pod {
     pub(crate) ready: bool,
     pub(crate) reachable: bool,
     pub(crate) refuses: BTreeSet<Digest>,
-    held: Option<Assignment>,
-    models: BTreeSet<Digest>,
-    serves: Option<Digest>,
+    pub(crate) held: Option<Assignment>,
+    pub(crate) models: BTreeSet<Digest>,
+    pub(crate) serves: Option<Digest>,
     evidence: Option<(EvidenceOwner, Evidence)>,
-    step: StepProgress,
+    pub(crate) step: StepProgress,
     epoch_since: Timestamp,
     pub(crate) lease_until: Timestamp,
-    trips: Vec<Trip>,
+    pub(crate) trips: Vec<Trip>,
     // What the operator remembers of it.
-    seen: Option<Report>,
+    pub(crate) seen: Option<Report>,
     refusal: Option<Refusal>,
     heard: Timestamp,
 }
@@ -342,8 +342,8 @@ impl World {
             Action::EnsureTls(_) => self.tls = SecretState::Current,
             Action::EnsureCredentials(_) => self.credentials = SecretState::Current,
             Action::PutModel { pod, digest } => {
-                if let Some(pod) = self.pods.iter_mut().find(|other| other.uid == pod.uid && other.reachable)
-                {
+                let found = self.pods.iter_mut().find(|other| other.uid == pod.uid && other.reachable);
+                if let Some(pod) = found.filter(|pod| !pod.refuses.contains(digest)) {
                     pod.models.insert(*digest);
                 }
             }
