@@ -138,6 +138,23 @@ impl ClusterAccess {
         Ok(())
     }
 
+    /// Lets a program find `kubectl` for this cluster, and the plug-in beside it, where it looks for programs.
+    pub(crate) fn put_kubectl_on_path(&self, workspace: &Workspace, program: &mut Command) -> Result<()> {
+        let folder = workspace.target().join("e2e/bin");
+        fs::create_dir_all(&folder).with_context(|| format!("failed to create {}", folder.display()))?;
+        if let Self::Local(cluster) = self {
+            let kubectl = cluster.kubectl();
+            let script = format!("#!/bin/sh\nexec '{}' kubectl \"$@\"\n", kubectl.get_program().display());
+            write_program(&folder.join("kubectl"), &script)?;
+        }
+        let plug_in = image::program(workspace, "kubectl-tinydancer");
+        let beside = plug_in.parent().map(Path::to_path_buf).unwrap_or_default();
+        let before = std::env::var_os("PATH").unwrap_or_default();
+        let folders = [folder, beside].into_iter().chain(std::env::split_paths(&before));
+        program.env("PATH", std::env::join_paths(folders).context("failed to make a PATH")?);
+        Ok(())
+    }
+
     /// Loads images, leaving out those that the local cluster has already.
     pub(crate) fn load(&self, images: &[Built]) -> Result<()> {
         let step = Step::start("loading images");
@@ -159,6 +176,17 @@ impl ClusterAccess {
         step.done();
         Ok(())
     }
+}
+
+fn write_program(path: &Path, text: &str) -> Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o755)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("failed to write {}", path.display()))
 }
 
 /// Imports into the local cluster and remembers what it holds.

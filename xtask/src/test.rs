@@ -10,6 +10,7 @@ use crate::access::{Access, ClusterAccess};
 use crate::cluster::{self, ClusterName};
 use crate::command;
 use crate::generate;
+use crate::gitops;
 use crate::image;
 use crate::step::Step;
 use crate::unavailable::Unavailable;
@@ -79,7 +80,7 @@ fn without_cluster(workspace: &Workspace) -> Result<()> {
     let step = Step::start("generated files");
     generate::check(workspace)?;
     step.done();
-    Ok(())
+    gitops::fixtures(workspace)
 }
 
 /// Brings a cluster up, runs the behaviours on it, and takes it down again.
@@ -116,6 +117,7 @@ fn behaviours(workspace: &Workspace, cluster: &ClusterAccess, arguments: &Argume
     tests.args(arguments.only.iter());
     tests.env("TINYDANCER_E2E", "1");
     cluster.point(workspace, &mut tests)?;
+    cluster.put_kubectl_on_path(workspace, &mut tests)?;
     command::show(&mut tests)?;
     step.done();
     Ok(())

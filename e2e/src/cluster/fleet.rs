@@ -5,7 +5,11 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::{
     ByteString,
-    api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::ConfigMap},
+    api::{
+        apps::v1::Deployment,
+        coordination::v1::Lease,
+        core::v1::{ConfigMap, Pod},
+    },
 };
 use kube::{
     Api,
@@ -357,6 +361,35 @@ impl Fleet {
         Ok(pods.into_iter().filter_map(|pod| pod.metadata.name).collect())
     }
 
+    /// Waits until a router pod is Ready, whatever the operator says.
+    ///
+    /// # Errors
+    /// When it is not in time.
+    pub async fn wait_for_router(&self, name: &str) -> Result<()> {
+        let pods: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &self.namespace);
+        eventually(&format!("pod {name} is Ready"), PATIENCE, || async {
+            let conditions =
+                pods.get(name).await?.status.and_then(|status| status.conditions).unwrap_or_default();
+            let ready = conditions.iter().any(|found| found.type_ == "Ready" && found.status == "True");
+            ensure!(ready, "{conditions:?}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Runs kubectl in the fleet's namespace as a person would, and gives what it printed.
+    ///
+    /// # Errors
+    /// Where it fails; the message has what it printed.
+    pub async fn kubectl(&self, words: &[&str]) -> Result<String> {
+        let mut command = tokio::process::Command::new("kubectl");
+        command.args(words).args(["--namespace", &self.namespace]);
+        let output = command.output().await.context("failed to start kubectl")?;
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        ensure!(output.status.success(), "kubectl {}: {out}{err}", words.join(" "));
+        Ok(out.into_owned())
+    }
+
     /// Ends everything.
     ///
     /// # Errors
@@ -372,7 +405,7 @@ const VERSIONS: &[(&str, &str)] =
     &[("support-v1", "1.4.0"), ("support-v2", "2.0.0"), ("support-v3", "2.1.0"), ("support-v4", "2.2.0")];
 
 /// JSON merge patch (RFC 7396).
-fn merge(target: &mut Value, changes: &Value) {
+pub fn merge(target: &mut Value, changes: &Value) {
     let Value::Object(changes) = changes else {
         *target = changes.clone();
         return;

@@ -16,7 +16,7 @@ use kube::{
 use tinydancer_crds::yaml;
 use tokio::sync::Mutex;
 
-pub use fleet::{Fleet, FleetWish, PATIENCE, model_bytes};
+pub use fleet::{Fleet, FleetWish, PATIENCE, merge, model_bytes};
 
 /// Field manager of everything the tests apply.
 const MANAGER: &str = "e2e";

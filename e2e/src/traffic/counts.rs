@@ -26,6 +26,8 @@ pub struct Counts {
     pub by_tier: BTreeMap<String, u64>,
     /// Answers by arm.
     pub by_arm: BTreeMap<String, u64>,
+    /// Answers by the first twelve digits of the digest that decided; a dash where no model did.
+    pub by_digest: BTreeMap<String, u64>,
     /// Answers that no model decided.
     pub unclassified: u64,
     /// Feedback that was acknowledged.

@@ -85,6 +85,7 @@ async fn one(client: &Client, http: &reqwest::Client, wish: &Wish, request: Requ
                 counts.answered += 1;
                 *counts.by_tier.entry(answer.tier.clone()).or_default() += 1;
                 *counts.by_arm.entry(answer.arm.clone()).or_default() += 1;
+                *counts.by_digest.entry(answer.digest().to_owned()).or_default() += 1;
                 counts.unclassified += u64::from(!answer.classified);
             });
             if wish.feedback {
@@ -99,6 +100,13 @@ struct Answer {
     tier: String,
     arm: String,
     classified: bool,
+}
+
+impl Answer {
+    /// What the decision's name says about its model: `td1.<pod>.<arm>.<digest>.<unique>.<proof>`.
+    fn digest(&self) -> &str {
+        self.decision_id.rsplit('.').nth(2).unwrap_or("missing")
+    }
 }
 
 async fn complete(http: &reqwest::Client, wish: &Wish, request: Request) -> anyhow::Result<Answer> {

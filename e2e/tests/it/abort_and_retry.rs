@@ -1,23 +1,16 @@
-use serde_json::json;
 use tinydancer_crds::{
     ABORT_ANNOTATION, RETRY_ANNOTATION,
     conditions::{reasons as known, types},
     routing_policy::{RolloutState, RolloutStatus},
 };
-use tinydancer_e2e::cluster::{Cluster, Fleet, FleetWish, PATIENCE, eventually, model_bytes};
+use tinydancer_e2e::cluster::{Cluster, Fleet, PATIENCE, eventually, model_bytes};
 
-use crate::{RATE, assert_no_failure, reasons, watch_nothing};
+use crate::{annotate, assert_no_failure, one_step, reasons, watch_nothing};
 
 #[tokio::test]
 async fn an_abort_quarantines_one_attempt_and_a_retry_token_buys_one_more() {
     let Some(cluster) = Cluster::for_tests("abort and retry").await else { return };
-    let steps = json!([{ "weightPercent": 50, "minSamples": 20, "minSeconds": 600 }]);
-    let wish = FleetWish {
-        name: "abort",
-        models: &["support-v1", "support-v2"],
-        rate_per_second: RATE,
-        policy: json!({ "spec": { "rollout": { "steps": steps } } }),
-    };
+    let wish = one_step("abort", &["support-v1", "support-v2"], 50, 600);
     let fleet = Fleet::start(cluster, wish).await.unwrap();
     fleet.name_model("support-v2").await.unwrap();
     fleet.wait_for_state("support-v2", RolloutState::Canary).await.unwrap();
@@ -57,10 +50,6 @@ async fn an_abort_quarantines_one_attempt_and_a_retry_token_buys_one_more() {
     assert_eq!((last.attempt, last.state), (second.attempt, RolloutState::RolledBack), "{last:?}");
     assert_no_failure(&fleet).await;
     fleet.stop().await.unwrap();
-}
-
-async fn annotate(fleet: &Fleet, annotation: &str, value: &str) {
-    fleet.change_policy(&json!({ "metadata": { "annotations": { annotation: value } } })).await.unwrap();
 }
 
 async fn rollout(fleet: &Fleet) -> RolloutStatus {

@@ -1,19 +1,12 @@
-use serde_json::json;
 use tinydancer_crds::routing_policy::RolloutState;
-use tinydancer_e2e::cluster::{Cluster, Fleet, FleetWish, PATIENCE, eventually};
+use tinydancer_e2e::cluster::{Cluster, Fleet, PATIENCE, eventually};
 
-use crate::{RATE, assert_no_failure, reasons};
+use crate::{assert_no_failure, one_step, reasons};
 
 #[tokio::test]
 async fn a_git_revert_during_a_trial_ends_it_without_quarantine() {
     let Some(cluster) = Cluster::for_tests("a Git revert ends the trial").await else { return };
-    let steps = json!([{ "weightPercent": 50, "minSamples": 20, "minSeconds": 600 }]);
-    let wish = FleetWish {
-        name: "revert",
-        models: &["support-v1", "support-v2"],
-        rate_per_second: RATE,
-        policy: json!({ "spec": { "rollout": { "steps": steps } } }),
-    };
+    let wish = one_step("revert", &["support-v1", "support-v2"], 50, 600);
     let fleet = Fleet::start(cluster, wish).await.unwrap();
     fleet.name_model("support-v2").await.unwrap();
     fleet.wait_for_state("support-v2", RolloutState::Canary).await.unwrap();

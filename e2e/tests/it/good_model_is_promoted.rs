@@ -1,8 +1,7 @@
-use serde_json::json;
 use tinydancer_crds::routing_policy::{RolloutState, Verdict};
-use tinydancer_e2e::cluster::{Cluster, Fleet, FleetWish, PATIENCE, eventually};
+use tinydancer_e2e::cluster::{Cluster, Fleet, PATIENCE, eventually};
 
-use crate::{RATE, assert_no_failure, assert_share};
+use crate::{assert_no_failure, assert_share, one_step};
 
 /// Long enough in one step to measure the share of traffic.
 const STEP_SECONDS: u64 = 20;
@@ -10,13 +9,7 @@ const STEP_SECONDS: u64 = 20;
 #[tokio::test]
 async fn a_good_model_is_promoted_and_no_request_fails() {
     let Some(cluster) = Cluster::for_tests("a good model is promoted").await else { return };
-    let steps = json!([{ "weightPercent": 25, "minSamples": 20, "minSeconds": STEP_SECONDS }]);
-    let wish = FleetWish {
-        name: "promoted",
-        models: &["support-v1", "support-v2"],
-        rate_per_second: RATE,
-        policy: json!({ "spec": { "rollout": { "steps": steps } } }),
-    };
+    let wish = one_step("promoted", &["support-v1", "support-v2"], 25, STEP_SECONDS);
     let fleet = Fleet::start(cluster, wish).await.unwrap();
     let pods = fleet.routers().await.unwrap();
 

@@ -1,20 +1,14 @@
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tinydancer_crds::routing_policy::RolloutState;
-use tinydancer_e2e::cluster::{Cluster, Fleet, FleetWish, PATIENCE, eventually};
+use tinydancer_e2e::cluster::{Cluster, Fleet, PATIENCE, eventually};
 
-use crate::{RATE, assert_no_failure};
+use crate::{assert_no_failure, one_step};
 
 #[tokio::test]
 async fn a_wiped_status_and_a_restarted_operator_in_canary_go_on_where_they_were() {
     let Some(cluster) = Cluster::for_tests("a lost status is rebuilt").await else { return };
-    let steps = json!([{ "weightPercent": 50, "minSamples": 20, "minSeconds": 20 }]);
-    let wish = FleetWish {
-        name: "wiped",
-        models: &["support-v1", "support-v2"],
-        rate_per_second: RATE,
-        policy: json!({ "spec": { "rollout": { "steps": steps } } }),
-    };
+    let wish = one_step("wiped", &["support-v1", "support-v2"], 50, 20);
     let fleet = Fleet::start(cluster, wish).await.unwrap();
     fleet.name_model("support-v2").await.unwrap();
     fleet.wait_for_state("support-v2", RolloutState::Canary).await.unwrap();

@@ -9,24 +9,30 @@
 )]
 
 mod abort_and_retry;
+mod approval_by_hand;
 mod bad_manifests_are_refused;
+mod broken_stable_model_is_left_in_the_watch;
 mod deletion_leaves_nothing;
 mod feedback_survives_a_killed_router;
 mod git_revert_ends_the_trial;
 mod good_model_is_promoted;
 mod lost_status_is_rebuilt;
+mod no_traffic_decides_nothing;
 mod operator_killed_in_each_state;
 mod operator_killed_while_paused;
 mod over_confident_model_is_rolled_back;
 mod pod_trips_alone;
+mod rebuilt_cluster_starts_in_the_shadow;
 mod settled_fleet_causes_no_write;
+mod trail_explains_each_transition;
 mod untrusted_models_are_never_loaded;
 mod wrong_wishes_have_conditions;
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tinydancer_crds::RoutingPolicy;
-use tinydancer_e2e::cluster::Fleet;
+use tinydancer_e2e::cluster::{Fleet, FleetWish};
 
 /// Requests a second that every fleet gets: enough for evidence in seconds, little enough for several fleets on two
 /// cores.
@@ -34,6 +40,34 @@ const RATE: u32 = 40;
 
 /// Share of answers that the candidate decided must lie within this many standard deviations of the weight.
 const SIGMAS: f64 = 4.5;
+
+/// A fleet whose trials have one step of this weight that lasts at least this long.
+fn one_step(
+    name: &'static str,
+    models: &'static [&'static str],
+    weight_percent: i32,
+    min_seconds: u64,
+) -> FleetWish {
+    let steps = json!([{ "weightPercent": weight_percent, "minSamples": 20, "minSeconds": min_seconds }]);
+    let first = models.first().copied().unwrap_or_default();
+    let policy = json!({ "spec": {
+        "model": { "name": first },
+        "stable": { "name": first },
+        "rollout": { "steps": steps },
+    } });
+    FleetWish { name, models, rate_per_second: RATE, policy }
+}
+
+/// The wish with changes of its policy.
+fn changed(mut wish: FleetWish, changes: &Value) -> FleetWish {
+    tinydancer_e2e::cluster::merge(&mut wish.policy, changes);
+    wish
+}
+
+/// Sets an annotation of the policy.
+async fn annotate(fleet: &Fleet, annotation: &str, value: &str) {
+    fleet.change_policy(&json!({ "metadata": { "annotations": { annotation: value } } })).await.unwrap();
+}
 
 /// Checks that a share of decisions fits a weight.
 fn assert_share(candidate: u64, stable: u64, weight_percent: i32) {

@@ -29,8 +29,8 @@ async fn an_over_confident_model_is_rolled_back_and_stays_away() {
     assert_eq!(status.stable.unwrap().name, "support-v2");
     assert_eq!(status.quarantined.len(), 1);
 
-    // A Git tool applies the same wish again and again: it must not start over.
-    for _ in 0..5 {
+    // A Git tool applies the same wish a hundred times: it must not start over.
+    for _ in 0..50 {
         fleet.change_policy(&json!({ "metadata": { "annotations": { "resync": "again" } } })).await.unwrap();
         fleet.name_model("support-v3").await.unwrap();
     }

@@ -1,14 +1,13 @@
 use std::time::Duration;
 
-use serde_json::json;
 use tinydancer_crds::routing_policy::RolloutState;
 use tinydancer_e2e::{
-    cluster::{Cluster, Fleet, FleetWish, eventually},
+    cluster::{Cluster, Fleet, eventually},
     prompts::PromptSet,
     traffic::Wish,
 };
 
-use crate::{RATE, assert_no_failure, reasons};
+use crate::{RATE, assert_no_failure, one_step, reasons};
 
 /// The lease of a candidate's weight in the tests' installation: five polls of a second each, but at least this.
 const LEASE: Duration = Duration::from_secs(10);
@@ -16,17 +15,7 @@ const LEASE: Duration = Duration::from_secs(10);
 #[tokio::test]
 async fn a_model_that_breaks_on_long_prompts_is_tripped_in_the_pod_without_an_operator() {
     let Some(cluster) = Cluster::for_tests("a pod trips a model alone").await else { return };
-    let steps = json!([{ "weightPercent": 50, "minSamples": 20, "minSeconds": 600 }]);
-    let wish = FleetWish {
-        name: "trip",
-        models: &["support-v2", "support-v4"],
-        rate_per_second: RATE,
-        policy: json!({ "spec": {
-            "model": { "name": "support-v2" },
-            "stable": { "name": "support-v2" },
-            "rollout": { "steps": steps },
-        } }),
-    };
+    let wish = one_step("trip", &["support-v2", "support-v4"], 50, 600);
     let fleet = Fleet::start(cluster, wish).await.unwrap();
     fleet.name_model("support-v4").await.unwrap();
     fleet.wait_for_state("support-v4", RolloutState::Canary).await.unwrap();

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// A commit is everything that Git says at one time.
+type commit []*unstructured.Unstructured
+
+// firstCommit renders the repository.
+func firstCommit(checkout string) (commit, error) {
+	return render(filepath.Join(checkout, "e2e/argocd/repository"))
+}
+
+// naming gives the commit in which the policy names another model.
+func (c commit) naming(model string) (commit, error) {
+	next := slices.Clone(c)
+	for i, object := range next {
+		if object.GetKind() != "RoutingPolicy" {
+			continue
+		}
+		next[i] = object.DeepCopy()
+		if err := unstructured.SetNestedField(next[i].Object, model, "spec", "model", "name"); err != nil {
+			return nil, fmt.Errorf("failed to name the model %s: %w", model, err)
+		}
+	}
+	return next, nil
+}
+
+// without gives the commit in which an object was removed.
+func (c commit) without(kind, name string) commit {
+	return slices.DeleteFunc(slices.Clone(c), func(object *unstructured.Unstructured) bool {
+		return object.GetKind() == kind && object.GetName() == name
+	})
+}
