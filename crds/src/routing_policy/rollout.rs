@@ -7,15 +7,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Deserialize, Serialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutSpec {
-    /// Scored on every request, deciding none.
+    /// The time before any share of traffic: the candidate is scored on every request and decides none.
     pub shadow: ShadowSpec,
     /// The shares of traffic, in order. What a step leaves out is as in the step before.
     #[schemars(length(min = 1, max = 20))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub steps: Vec<StepSpec>,
-    /// What may not happen.
+    /// Limits that a candidate may not cross: in the shadow, in every step and in the watch after promotion.
     pub guards: GuardsSpec,
-    /// Whether the promotion after the last step waits for somebody to approve it.
+    /// Whether the promotion after the last step happens by itself once the evidence allows it, or when somebody has
+    /// approved it.
     pub promotion: Approval,
     /// Seconds after promotion for which the model that served before stays loaded and scores every request; the same
     /// guards then lead back to it. 0 is no watch.
@@ -24,7 +25,7 @@ pub struct RolloutSpec {
     /// Seconds a step may take, counted since its last progress; time while paused or blind does not count.
     #[schemars(range(min = 10, max = 604_800))]
     pub step_deadline_seconds: i32,
-    /// What happens then.
+    /// What happens when a step's deadline passes without a verdict.
     pub on_deadline: OnDeadline,
 }
 
@@ -56,10 +57,10 @@ impl Default for RolloutSpec {
 #[derive(Deserialize, Serialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ShadowSpec {
-    /// Requests scored by both models, over all pods.
+    /// Requests that must have been scored by both models, over all pods.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub min_samples: i32,
-    /// Seconds at least.
+    /// Seconds that the shadow lasts at least.
     #[schemars(range(min = 0, max = 604_800))]
     pub min_seconds: i32,
 }
@@ -77,7 +78,7 @@ pub struct StepSpec {
     /// Share of traffic that the candidate decides.
     #[schemars(range(min = 1, max = 100))]
     pub weight_percent: i32,
-    /// Requests that the candidate decides in this step, over all pods.
+    /// Requests that the candidate must have decided in this step, over all pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub min_samples: Option<i32>,
@@ -85,7 +86,8 @@ pub struct StepSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 604_800))]
     pub min_seconds: Option<i32>,
-    /// Whether the step waits for somebody to approve it. Unlike the rest not taken over from the step before.
+    /// Whether the step begins by itself once the evidence allows it, or when somebody has approved it. Left out it is
+    /// Automatic, whatever the step before says.
     #[serde(default)]
     pub approval: Approval,
 }
@@ -100,7 +102,7 @@ pub enum Approval {
     Manual,
 }
 
-/// Limits that a candidate may not cross, in thousandths.
+/// Limits that a candidate may not cross.
 #[derive(Deserialize, Serialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GuardsSpec {
@@ -122,7 +124,8 @@ pub struct GuardsSpec {
     /// Largest share of requests on which the candidate may take longer than that where the stable model does not.
     #[schemars(range(min = 1, max = 999))]
     pub slow_rate_permille: i32,
-    /// How much more often requests that the candidate decided may fail upstream than those of the stable model.
+    /// Largest share of requests by which those that the candidate decided may fail upstream more often than those of
+    /// the stable model.
     #[schemars(range(min = 1, max = 999))]
     pub upstream_margin_permille: i32,
     /// Chance, over a whole attempt, that a model without any harm is rolled back.

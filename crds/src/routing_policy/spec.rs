@@ -138,13 +138,13 @@ pub struct TrustedKey {
     pub secret_ref: KeyReference,
 }
 
-/// One key of one Secret in the same namespace.
+/// One key of one Secret, or of one ConfigMap where that is said, in the same namespace.
 #[derive(Deserialize, Serialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
 pub struct KeyReference {
-    /// Name of the Secret.
+    /// Name of the Secret or ConfigMap.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Key inside the Secret.
+    /// Key inside it.
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
 }

@@ -98,7 +98,7 @@ pub struct RolloutStatus {
     pub state: RolloutState,
     /// Why, one of the documented reasons.
     pub reason: String,
-    /// For people.
+    /// The same for people, with the numbers that decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Number of the trial in this policy; abort and promote annotations name it.
@@ -183,11 +183,11 @@ pub struct GuardStatus {
     pub limit: String,
     /// Natural logarithm of the e-value against the candidate.
     pub log_e_value: String,
-    /// What it must reach for Fail.
+    /// What `logEValue` must reach for Fail.
     pub fails_at: String,
     /// Natural logarithm of the e-value for the candidate: against harm beyond the limit.
     pub safe_log_e_value: String,
-    /// What it must reach for Pass.
+    /// What `safeLogEValue` must reach for Pass.
     pub passes_at: String,
     /// Observations behind it.
     pub samples: i64,
@@ -263,7 +263,7 @@ pub struct TransitionEvidence {
     pub limit: String,
     /// Natural logarithm of the e-value against the candidate.
     pub log_e_value: String,
-    /// Natural logarithm of the e-value for it.
+    /// Natural logarithm of the e-value for the candidate: against harm beyond the limit.
     pub safe_log_e_value: String,
     /// Observations behind it.
     pub samples: i64,

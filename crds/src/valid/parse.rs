@@ -1,12 +1,17 @@
 //! From the raw spec to a [`ValidPolicy`], with every problem named.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use crate::{
     ABORT_ANNOTATION, APPROVE_ANNOTATION, PROMOTE_ANNOTATION, RETRY_ANNOTATION,
     conditions::reasons,
     names::{ModelName, PolicyName},
-    routing_policy::{CandidateSpec, DecisionSpec, RolloutSpec, RoutingPolicy, RoutingPolicySpec, Tier},
+    routing_policy::{
+        CandidateSpec, DecisionSpec, GuardsSpec, RolloutSpec, RoutingPolicy, RoutingPolicySpec, Tier,
+    },
 };
 
 use super::{
@@ -14,6 +19,14 @@ use super::{
     MicroDollars, Permille, Problem, Rollout, Shadow, Step, Trust, UnreadableApproval, ValidPolicy,
 };
 
+/// Thousandths: any, any but none, and any but none and all.
+const ALL: RangeInclusive<i32> = 0..=1000;
+const SHARE: RangeInclusive<i32> = 1..=1000;
+const PART: RangeInclusive<i32> = 1..=999;
+/// Largest chance of a false alarm that is still a test.
+const ALPHA: RangeInclusive<i32> = 1..=200;
+/// A week.
+const LONGEST_WATCH: i32 = 604_800;
 /// Minimums of the first step where it names none.
 const FIRST_STEP: (u64, u64) = (200, 60);
 
@@ -89,12 +102,17 @@ impl Problems {
         number
     }
 
-    fn permille(&mut self, field: &str, value: i32) -> Option<Permille> {
-        let permille = u16::try_from(value).ok().and_then(Permille::new);
-        if permille.is_none() {
-            self.add(field, format!("must be 0 to 1000, not {value}"));
+    fn permille(&mut self, field: &str, value: i32, within: RangeInclusive<i32>) -> Option<Permille> {
+        let number = self.within(field, value, within)?;
+        Permille::new(number)
+    }
+
+    fn within<T: TryFrom<i32>>(&mut self, field: &str, value: i32, within: RangeInclusive<i32>) -> Option<T> {
+        if !within.contains(&value) {
+            self.add(field, format!("must be {} to {}, not {value}", within.start(), within.end()));
+            return None;
         }
-        permille
+        T::try_from(value).ok()
     }
 }
 
@@ -116,32 +134,44 @@ fn configuration(spec: &RoutingPolicySpec, problems: &mut Problems) -> Option<Co
             breaker.consecutive_failures,
             1,
         )?,
-        failure_rate: problems.permille(&path("failureRatePermille"), breaker.failure_rate_permille)?,
+        failure_rate: problems.permille(
+            &path("failureRatePermille"),
+            breaker.failure_rate_permille,
+            SHARE,
+        )?,
         minimum_requests: problems.number(&path("minimumRequests"), breaker.minimum_requests, 1)?,
         open_seconds: problems.number(&path("openSeconds"), breaker.open_seconds, 1)?,
         max_open_seconds: problems.number(&path("maxOpenSeconds"), breaker.max_open_seconds, 1)?,
         half_open_probes: problems.number(&path("halfOpenProbes"), breaker.half_open_probes, 1)?,
     };
-    let guards = &spec.rollout.guards;
-    let path = |field: &str| format!("spec.rollout.guards.{field}");
-    let guards = GuardMargins {
-        uncertainty: problems
-            .permille(&path("uncertaintyMarginPermille"), guards.uncertainty_margin_permille)?,
-        escalation: problems
-            .permille(&path("escalationMarginPermille"), guards.escalation_margin_permille)?,
-        error_rate: problems.permille(&path("errorRatePermille"), guards.error_rate_permille)?,
-        flip_rate: problems.permille(&path("flipRatePermille"), guards.flip_rate_permille)?,
-        latency_budget_microseconds: problems.number(
-            &path("latencyBudgetMicroseconds"),
-            guards.latency_budget_microseconds,
-            10,
-        )?,
-        slow_rate: problems.permille(&path("slowRatePermille"), guards.slow_rate_permille)?,
-        upstream: problems.permille(&path("upstreamMarginPermille"), guards.upstream_margin_permille)?,
-        alpha: problems.permille(&path("alphaPermille"), guards.alpha_permille)?,
-    };
+    let guards = guards(&spec.rollout.guards, problems)?;
     let retention_days = problems.number("spec.history.retentionDays", spec.history.retention_days, 1)?;
     Some(Configuration { candidates: candidates?, decision: decision?, breaker, guards, retention_days })
+}
+
+fn guards(spec: &GuardsSpec, problems: &mut Problems) -> Option<GuardMargins> {
+    let mut permille = |field: &str, value, within| {
+        problems.permille(&format!("spec.rollout.guards.{field}"), value, within)
+    };
+    let uncertainty = permille("uncertaintyMarginPermille", spec.uncertainty_margin_permille, SHARE);
+    let escalation = permille("escalationMarginPermille", spec.escalation_margin_permille, SHARE);
+    let error_rate = permille("errorRatePermille", spec.error_rate_permille, PART);
+    let flip_rate = permille("flipRatePermille", spec.flip_rate_permille, PART);
+    let slow_rate = permille("slowRatePermille", spec.slow_rate_permille, PART);
+    let upstream = permille("upstreamMarginPermille", spec.upstream_margin_permille, PART);
+    let alpha = permille("alphaPermille", spec.alpha_permille, ALPHA);
+    let field = "spec.rollout.guards.latencyBudgetMicroseconds";
+    let latency_budget = problems.within(field, spec.latency_budget_microseconds, 10..=1_000_000);
+    Some(GuardMargins {
+        uncertainty: uncertainty?,
+        escalation: escalation?,
+        error_rate: error_rate?,
+        flip_rate: flip_rate?,
+        latency_budget_microseconds: latency_budget?,
+        slow_rate: slow_rate?,
+        upstream: upstream?,
+        alpha: alpha?,
+    })
 }
 
 fn candidates(specs: &[CandidateSpec], problems: &mut Problems) -> Option<Vec<Candidate>> {
@@ -211,13 +241,13 @@ fn dollars(text: &str) -> Result<MicroDollars, String> {
 fn decision(spec: &DecisionSpec, problems: &mut Problems) -> Option<DecisionRule> {
     match (&spec.risk, &spec.thresholds) {
         (Some(risk), None) => problems
-            .permille("spec.decision.risk.permille", risk.permille)
+            .permille("spec.decision.risk.permille", risk.permille, ALL)
             .map(|permille| DecisionRule::Risk { permille }),
         (None, Some(thresholds)) => {
             let path = |field: &str| format!("spec.decision.thresholds.{field}");
             let confidence =
-                problems.permille(&path("confidencePermille"), thresholds.confidence_permille)?;
-            let fallback = problems.permille(&path("fallbackPermille"), thresholds.fallback_permille)?;
+                problems.permille(&path("confidencePermille"), thresholds.confidence_permille, ALL)?;
+            let fallback = problems.permille(&path("fallbackPermille"), thresholds.fallback_permille, ALL)?;
             if fallback > confidence {
                 problems.add(&path("fallbackPermille"), "must not be more than `confidencePermille`");
             }
@@ -239,10 +269,7 @@ fn rollout(spec: &RolloutSpec, problems: &mut Problems) -> Option<Rollout> {
     for (index, step) in spec.steps.iter().enumerate() {
         let path = |field: &str| format!("spec.rollout.steps[{index}].{field}");
         let (samples, seconds) = steps.last().map_or(FIRST_STEP, |last| (last.min_samples, last.min_seconds));
-        let weight_percent: u8 = problems.number(&path("weightPercent"), step.weight_percent, 1)?;
-        if weight_percent > 100 {
-            problems.add(&path("weightPercent"), format!("must be 1 to 100, not {weight_percent}"));
-        }
+        let weight_percent: u8 = problems.within(&path("weightPercent"), step.weight_percent, 1..=100)?;
         if steps.last().is_some_and(|last| weight_percent < last.weight_percent) {
             problems.add(&path("weightPercent"), "must not be less than in the step before");
         }
@@ -270,7 +297,7 @@ fn rollout(spec: &RolloutSpec, problems: &mut Problems) -> Option<Rollout> {
         )?,
         on_deadline: spec.on_deadline,
         promotion: spec.promotion,
-        watch_seconds: problems.number("spec.rollout.watchSeconds", spec.watch_seconds, 0)?,
+        watch_seconds: problems.within("spec.rollout.watchSeconds", spec.watch_seconds, 0..=LONGEST_WATCH)?,
     })
 }
 
@@ -325,79 +352,4 @@ fn read_commands(policy: &RoutingPolicy, problems: &mut Problems) -> Commands {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &str = include_str!("../../tests/fixtures/policy.yaml");
-
-    fn policy(change: impl FnOnce(&mut RoutingPolicy)) -> Result<ValidPolicy, Vec<Problem>> {
-        let mut policy: RoutingPolicy = crate::yaml::from_str(GOOD).unwrap();
-        change(&mut policy);
-        validate(&policy)
-    }
-
-    #[test]
-    fn what_a_step_leaves_out_is_as_in_the_step_before() {
-        let valid = policy(|_| ()).unwrap();
-        let steps: Vec<_> =
-            valid.rollout.steps.iter().map(|s| (s.weight_percent, s.min_samples, s.min_seconds)).collect();
-        assert_eq!(steps, [(5, 300, 30), (25, 300, 30), (50, 300, 10)]);
-    }
-
-    #[test]
-    fn prices_are_read_exactly() {
-        assert_eq!(dollars("0.15"), Ok(MicroDollars(150_000)));
-        assert_eq!(dollars("12"), Ok(MicroDollars(12_000_000)));
-        assert_eq!(dollars("0.000001"), Ok(MicroDollars(1)));
-        for text in ["", ".", "1.", ".5", "-1", "1e3", "0.0000001", "12345678"] {
-            assert!(dollars(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_tier_without_a_candidate_has_its_own_reason() {
-        let problems =
-            policy(|policy| policy.spec.candidates.retain(|c| c.tier == Tier::Powerful)).unwrap_err();
-        assert_eq!(problems[0].reason, reasons::NO_CANDIDATE_OF_TIER);
-        assert_eq!(problems[0].field, "spec.candidates");
-    }
-
-    #[test]
-    fn every_problem_is_named_at_once() {
-        let problems = policy(|policy| {
-            policy.spec.candidates[0].endpoint = "ftp://x".into();
-            policy.spec.decision.risk = None;
-        })
-        .unwrap_err();
-        let fields: Vec<_> = problems.iter().map(|problem| problem.field.as_str()).collect();
-        assert_eq!(fields, ["spec.candidates[0].endpoint", "spec.decision"]);
-    }
-
-    #[test]
-    fn a_key_in_an_endpoint_is_refused() {
-        for url in ["http://user:secret@host/v1", "http://host/v1?key=secret"] {
-            assert!(endpoint(url).is_err(), "{url}");
-        }
-    }
-
-    #[test]
-    fn the_order_of_candidates_does_not_change_the_configuration() {
-        let sorted = policy(|_| ()).unwrap().configuration.digest();
-        let reversed = policy(|policy| policy.spec.candidates.reverse()).unwrap().configuration.digest();
-        assert_eq!(sorted, reversed);
-    }
-
-    #[test]
-    fn commands_name_an_attempt() {
-        let annotate = |value: &str| {
-            let value = value.to_owned();
-            let mut policy: RoutingPolicy = crate::yaml::from_str(GOOD).unwrap();
-            policy.metadata.annotations = Some([(ABORT_ANNOTATION.to_owned(), value)].into());
-            policy
-        };
-        assert_eq!(commands(&annotate("3")).abort, Some(3));
-        assert_eq!(commands(&annotate("now")), Commands::default());
-        let problems = validate(&annotate("now")).unwrap_err();
-        assert_eq!(problems[0].field, format!("metadata.annotations[{ABORT_ANNOTATION}]"));
-    }
-}
+mod tests;

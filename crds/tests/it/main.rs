@@ -1,6 +1,10 @@
 //! Tests against what is written down for users.
 
-use tinydancer_crds::conditions::{reasons, types};
+use tinydancer_crds::{
+    conditions::{reasons, types},
+    valid::validate,
+    yaml,
+};
 
 const CONDITIONS: &str = include_str!("../../../docs/reference/conditions.md");
 
@@ -23,4 +27,17 @@ fn the_reference_names_nothing_that_does_not_exist() {
     let known = |word: &&str| types::ALL.contains(word) || reasons::ALL.contains(word);
     let unknown: Vec<_> = documented().into_iter().filter(|word| !known(word)).collect();
     assert!(unknown.is_empty(), "docs/reference/conditions.md has {unknown:?}, which crds does not");
+}
+
+#[test]
+fn every_policy_that_the_schema_must_accept_is_valid() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/manifests/accepted");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let policies: Vec<_> =
+        files.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("policy-")).collect();
+    assert!(!policies.is_empty());
+    for path in policies {
+        let policy = yaml::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(validate(&policy).err(), None, "{}", path.display());
+    }
 }

@@ -1,0 +1,130 @@
+use super::*;
+use crate::{routing_policy::Approval, valid::ApprovedStep};
+
+const GOOD: &str = include_str!("../../../tests/fixtures/policy.yaml");
+
+fn policy(change: impl FnOnce(&mut RoutingPolicy)) -> Result<ValidPolicy, Vec<Problem>> {
+    let mut policy: RoutingPolicy = crate::yaml::from_str(GOOD).unwrap();
+    change(&mut policy);
+    validate(&policy)
+}
+
+#[test]
+fn what_a_step_leaves_out_is_as_in_the_step_before() {
+    let valid = policy(|_| ()).unwrap();
+    let steps: Vec<_> =
+        valid.rollout.steps.iter().map(|s| (s.weight_percent, s.min_samples, s.min_seconds)).collect();
+    assert_eq!(steps, [(5, 300, 30), (25, 300, 30), (50, 300, 10)]);
+}
+
+#[test]
+fn prices_are_read_exactly() {
+    assert_eq!(dollars("0.15"), Ok(MicroDollars(150_000)));
+    assert_eq!(dollars("12"), Ok(MicroDollars(12_000_000)));
+    assert_eq!(dollars("0.000001"), Ok(MicroDollars(1)));
+    for text in ["", ".", "1.", ".5", "-1", "1e3", "0.0000001", "12345678"] {
+        assert!(dollars(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_tier_without_a_candidate_has_its_own_reason() {
+    let problems = policy(|policy| policy.spec.candidates.retain(|c| c.tier == Tier::Powerful)).unwrap_err();
+    assert_eq!(problems[0].reason, reasons::NO_CANDIDATE_OF_TIER);
+    assert_eq!(problems[0].field, "spec.candidates");
+}
+
+#[test]
+fn every_problem_is_named_at_once() {
+    let problems = policy(|policy| {
+        policy.spec.candidates[0].endpoint = "ftp://x".into();
+        policy.spec.decision.risk = None;
+    })
+    .unwrap_err();
+    let fields: Vec<_> = problems.iter().map(|problem| problem.field.as_str()).collect();
+    assert_eq!(fields, ["spec.candidates[0].endpoint", "spec.decision"]);
+}
+
+#[test]
+fn a_key_in_an_endpoint_is_refused() {
+    for url in ["http://user:secret@host/v1", "http://host/v1?key=secret"] {
+        assert!(endpoint(url).is_err(), "{url}");
+    }
+}
+
+#[test]
+fn the_order_of_candidates_does_not_change_the_configuration() {
+    let sorted = policy(|_| ()).unwrap().configuration.digest();
+    let reversed = policy(|policy| policy.spec.candidates.reverse()).unwrap().configuration.digest();
+    assert_eq!(sorted, reversed);
+}
+
+#[test]
+fn a_limit_that_no_model_can_keep_or_cross_is_named() {
+    let problems = policy(|policy| {
+        let guards = &mut policy.spec.rollout.guards;
+        guards.flip_rate_permille = 0;
+        guards.slow_rate_permille = 1000;
+        guards.upstream_margin_permille = -1;
+        guards.alpha_permille = 201;
+        guards.latency_budget_microseconds = 9;
+    })
+    .unwrap_err();
+    let fields: Vec<_> = problems.iter().map(|problem| problem.field.as_str()).collect();
+    let named = [
+        "flipRatePermille",
+        "slowRatePermille",
+        "upstreamMarginPermille",
+        "alphaPermille",
+        "latencyBudgetMicroseconds",
+    ];
+    assert_eq!(fields, named.map(|field| format!("spec.rollout.guards.{field}")));
+}
+
+#[test]
+fn a_watch_lasts_a_week_at_most_and_may_be_none() {
+    let watch =
+        |seconds| policy(|policy| policy.spec.rollout.watch_seconds = seconds).map(|valid| valid.rollout);
+    assert_eq!(watch(0).unwrap().watch_seconds, 0);
+    assert_eq!(watch(604_800).unwrap().watch_seconds, 604_800);
+    for seconds in [-1, 604_801] {
+        assert_eq!(watch(seconds).unwrap_err()[0].field, "spec.rollout.watchSeconds");
+    }
+}
+
+#[test]
+fn an_approval_is_not_taken_over_from_the_step_before() {
+    let valid = policy(|policy| policy.spec.rollout.steps[0].approval = Approval::Manual).unwrap();
+    let approvals: Vec<_> = valid.rollout.steps.iter().map(|step| step.approval).collect();
+    assert_eq!(approvals, [Approval::Manual, Approval::Automatic, Approval::Automatic]);
+}
+
+fn annotated(key: &str, value: &str) -> RoutingPolicy {
+    let mut policy: RoutingPolicy = crate::yaml::from_str(GOOD).unwrap();
+    policy.metadata.annotations = Some([(key.to_owned(), value.to_owned())].into());
+    policy
+}
+
+#[test]
+fn commands_name_an_attempt() {
+    assert_eq!(commands(&annotated(ABORT_ANNOTATION, "3")).abort, Some(3));
+    assert_eq!(commands(&annotated(PROMOTE_ANNOTATION, "3")).promote, Some(3));
+    let approved = commands(&annotated(APPROVE_ANNOTATION, "3/2")).approve;
+    assert_eq!(approved, Some(ApprovedStep { attempt: 3, step: Some(1) }));
+    assert_eq!(commands(&annotated(RETRY_ANNOTATION, "again")).retry.as_deref(), Some("again"));
+}
+
+#[test]
+fn a_command_that_cannot_be_read_asks_for_nothing_and_is_named() {
+    for (key, value) in [
+        (ABORT_ANNOTATION, "now"),
+        (PROMOTE_ANNOTATION, "-1"),
+        (APPROVE_ANNOTATION, "yes"),
+        (APPROVE_ANNOTATION, "3/0"),
+    ] {
+        assert_eq!(commands(&annotated(key, value)), Commands::default(), "{value}");
+        let problems = validate(&annotated(key, value)).unwrap_err();
+        assert_eq!(problems[0].field, format!("metadata.annotations[{key}]"));
+        assert_eq!(problems[0].reason, reasons::INVALID_SPEC);
+    }
+}
