@@ -97,7 +97,8 @@ func unfinished(results []common.ResourceSyncResult) string {
 	for _, result := range results {
 		failed := result.Status == common.ResultCodeSyncFailed
 		if failed || result.HookPhase == common.OperationFailed || result.HookPhase == common.OperationError {
-			texts = append(texts, fmt.Sprintf("%s: %s", result.ResourceKey.String(), result.Message))
+			key := result.ResourceKey
+			texts = append(texts, fmt.Sprintf("%s: %s", key.String(), result.Message))
 		}
 	}
 	return strings.Join(texts, "; ")
@@ -122,7 +123,8 @@ func (a *application) difference(commit commit) ([]string, error) {
 			if object == nil {
 				object = found.Live[i]
 			}
-			names = append(names, kube.GetResourceKey(object).String())
+			key := kube.GetResourceKey(object)
+			names = append(names, key.String())
 		}
 	}
 	return names, nil

@@ -1,5 +1,5 @@
 //! Files that are generated from code. A program of the crate that owns the
-//! truth prints each; this room only writes them or compares them.
+//! truth prints each, or another room here; this one only writes them or compares them.
 
 use std::fs;
 use std::process::ExitCode;
@@ -7,32 +7,47 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 
 use crate::command;
+use crate::gitops;
 use crate::workspace::Workspace;
 
-/// A generated file and the program that prints it.
+/// A generated file and what prints it.
 struct Generated {
-    /// The package and its program.
-    package: &'static str,
-    program: &'static str,
-    /// What the program is asked for.
-    arguments: &'static [&'static str],
+    source: Source,
     /// Where the file is in the checkout.
     path: &'static str,
 }
 
+enum Source {
+    /// A program of the workspace.
+    Program {
+        /// The package and its program.
+        package: &'static str,
+        program: &'static str,
+        /// What the program is asked for.
+        arguments: &'static [&'static str],
+    },
+    /// Another room here.
+    Room(fn(&Workspace) -> Result<String>),
+}
+
 const FILES: &[Generated] = &[
     Generated {
-        package: "tinydancer-crds",
-        program: "crdgen",
-        arguments: &["routingpolicies"],
+        source: Source::Program {
+            package: "tinydancer-crds",
+            program: "crdgen",
+            arguments: &["routingpolicies"],
+        },
         path: "config/crd/routing.tinydancer.dev_routingpolicies.yaml",
     },
     Generated {
-        package: "tinydancer-crds",
-        program: "crdgen",
-        arguments: &["routermodels"],
+        source: Source::Program {
+            package: "tinydancer-crds",
+            program: "crdgen",
+            arguments: &["routermodels"],
+        },
         path: "config/crd/routing.tinydancer.dev_routermodels.yaml",
     },
+    Generated { source: Source::Room(gitops::actions), path: "config/argocd/routingpolicy_actions.yaml" },
 ];
 
 #[derive(clap::Args)]
@@ -83,12 +98,15 @@ fn stale(workspace: &Workspace, write: bool) -> Result<usize> {
 }
 
 fn print(workspace: &Workspace, file: &Generated) -> Result<String> {
-    command::output(
-        workspace
-            .cargo()
-            .args(["run", "--quiet", "--locked", "--package", file.package, "--bin", file.program, "--"])
-            .args(file.arguments),
-    )
+    match file.source {
+        Source::Program { package, program, arguments } => command::output(
+            workspace
+                .cargo()
+                .args(["run", "--quiet", "--locked", "--package", package, "--bin", program, "--"])
+                .args(arguments),
+        ),
+        Source::Room(print) => print(workspace),
+    }
     .with_context(|| format!("failed to generate {}", file.path))
 }
 

@@ -6,6 +6,8 @@ mod cluster;
 mod command;
 mod demo;
 mod generate;
+mod gitops;
+mod go;
 mod image;
 mod step;
 mod test;

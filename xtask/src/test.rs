@@ -120,5 +120,8 @@ fn behaviours(workspace: &Workspace, cluster: &ClusterAccess, arguments: &Argume
     cluster.put_kubectl_on_path(workspace, &mut tests)?;
     command::show(&mut tests)?;
     step.done();
+    if arguments.only.as_deref().is_none_or(|part| "gitops".contains(part)) {
+        gitops::sync(workspace, cluster)?;
+    }
     Ok(())
 }

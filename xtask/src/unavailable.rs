@@ -13,10 +13,10 @@ pub(crate) enum Unavailable {
         "the local cluster must be run by root: use sudo, or your own kind or k3d cluster with --context NAME"
     )]
     NotRoot,
-    /// The control plane is built from Go sources.
+    /// The control plane and the GitOps checks are built from Go sources.
     #[error("failed to find go: install Go {needed} or newer from https://go.dev/dl and put it on the PATH")]
     NoGo {
-        /// The version that e2e/cluster/go.mod names.
+        /// The version that the program's go.mod names.
         needed: String,
     },
     /// Programs are missing and could not be installed.

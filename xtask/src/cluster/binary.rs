@@ -1,95 +1,26 @@
-//! The `kube` binary: built from e2e/cluster when its sources have changed.
+//! The `kube` binary of e2e/cluster: every part of the control plane.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
-use crate::command;
-use crate::step::Step;
-use crate::tools;
-use crate::unavailable::Unavailable;
-use crate::workspace::{Workspace, fingerprint};
+use crate::go::{self, Program};
+use crate::workspace::Workspace;
 
-/// What the API server says it is; the module version in go.mod.
-const KUBERNETES: &str = "v1.34.4";
-/// Room for Go's module and build caches and the binary.
-const SPACE_MIB: u64 = 3 * 1024;
-/// How often a long build says how far it is.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(15);
+const PROGRAM: Program<'_> = Program {
+    sources: "e2e/cluster",
+    binary: "cluster/kube",
+    title: "the control plane (Go; 5 minutes the first time)",
+    // What the API server says it is; the module version in go.mod.
+    flags: "-s -w -X k8s.io/component-base/version.gitVersion=v1.34.4",
+};
 
 /// Where the binary is, built or not.
 pub(crate) fn path(workspace: &Workspace) -> PathBuf {
-    workspace.target().join("cluster").join("kube")
+    go::path(workspace, &PROGRAM)
 }
 
 /// Builds the binary if it is missing or its sources have changed.
 pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
-    let binary = path(workspace);
-    let sources = workspace.root().join("e2e/cluster");
-    let folder = workspace.target().join("cluster");
-    fs::create_dir_all(&folder).with_context(|| format!("failed to create {}", folder.display()))?;
-    // Held until the end: two builds at once would only slow each other down.
-    let lock = File::create(folder.join("build.lock"))?;
-    lock.lock().context("failed to lock the build of the control plane")?;
-
-    let current = fingerprint(&sources)?;
-    let built_from = folder.join("kube.sources");
-    if binary.exists() && fs::read_to_string(&built_from).is_ok_and(|built| built == current) {
-        return Ok(binary);
-    }
-    let go = tools::find("go").ok_or_else(|| Unavailable::NoGo { needed: go_version(&sources) })?;
-    tools::ensure_space(&folder, SPACE_MIB)?;
-    build(&go, &sources, &binary)?;
-    fs::write(&built_from, current)?;
-    Ok(binary)
-}
-
-fn build(go: &Path, sources: &Path, binary: &Path) -> Result<()> {
-    let step = Step::start("building the control plane (Go; 5 minutes the first time)");
-    let version = format!("-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES}");
-    let mut build = Command::new(go)
-        .args(["build", "-v", "-mod=readonly", "-trimpath", "-ldflags", &version, "-o"])
-        .arg(binary)
-        .arg(".")
-        .current_dir(sources)
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("failed to start go build")?;
-    let (mut packages, mut modules) = (0, 0);
-    let mut last_lines = String::new();
-    let mut reported = Instant::now();
-    // -v names each package on standard error when it has been compiled.
-    for line in build.stderr.take().into_iter().flat_map(|pipe| BufReader::new(pipe).lines()) {
-        let line = line.context("failed to read what go build says")?;
-        if line.starts_with("go: downloading ") {
-            modules += 1;
-        } else if line.contains([' ', ':']) {
-            last_lines.push_str(&line);
-            last_lines.push('\n');
-        } else {
-            packages += 1;
-        }
-        if reported.elapsed() >= PROGRESS_INTERVAL {
-            reported = Instant::now();
-            step.progress(format!("{modules} modules fetched, {packages} packages compiled"));
-        }
-    }
-    let status = build.wait().context("failed to wait for go build")?;
-    if !status.success() {
-        bail!("failed to build {}: {}", sources.display(), command::last_lines(&last_lines, 5));
-    }
-    step.done();
-    Ok(())
-}
-
-/// The Go version that the module asks for.
-fn go_version(sources: &Path) -> String {
-    let module = fs::read_to_string(sources.join("go.mod")).unwrap_or_default();
-    let version = module.lines().find_map(|line| line.strip_prefix("go "));
-    version.unwrap_or("1.26").to_owned()
+    go::ensure(workspace, &PROGRAM)
 }
