@@ -54,7 +54,7 @@ pub(crate) fn actions(workspace: &Workspace) -> Result<String> {
     let scripts = scripts(&folder)?;
     ensure!(!scripts.is_empty(), "{} must hold actions", folder.display());
     for (name, script) in scripts {
-        text.push_str(&format!("- name: {name}\n  action.lua: |\n"));
+        text.extend(["- name: ", &name, "\n  action.lua: |\n"]);
         text.push_str(&block(&script, "    ")?);
     }
     Ok(text)
