@@ -138,6 +138,14 @@ impl ClusterAccess {
         Ok(())
     }
 
+    /// The process id of the API server, where it is ours to stop.
+    pub(crate) fn api_server(&self) -> Option<i32> {
+        match self {
+            Self::Local(cluster) => cluster.api_server(),
+            Self::Context { .. } => None,
+        }
+    }
+
     /// Lets a program find `kubectl` for this cluster, and the plug-in beside it, where it looks for programs.
     pub(crate) fn put_kubectl_on_path(&self, workspace: &Workspace, program: &mut Command) -> Result<()> {
         let folder = workspace.target().join("e2e/bin");

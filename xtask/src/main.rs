@@ -10,6 +10,7 @@ mod gitops;
 mod go;
 mod image;
 mod step;
+mod study;
 mod test;
 mod tools;
 mod unavailable;
@@ -34,6 +35,8 @@ enum Task {
     Demo(demo::Arguments),
     /// Run the whole test
     Test(test::Arguments),
+    /// Measure what takes too long for every run, and write it down
+    Study(study::Arguments),
     /// Run a Kubernetes cluster of one node on this machine
     Cluster(cluster::Arguments),
     /// Build the container images, without Docker
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
     let outcome = Workspace::discover().and_then(|workspace| match task {
         Task::Demo(arguments) => demo::run(&workspace, &arguments),
         Task::Test(arguments) => test::run(&workspace, &arguments),
+        Task::Study(arguments) => study::run(&workspace, &arguments),
         Task::Cluster(arguments) => cluster::run(&workspace, arguments),
         Task::Image(arguments) => image::run(&workspace, &arguments),
         Task::Generate(arguments) => generate::run(&workspace, &arguments),

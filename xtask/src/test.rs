@@ -100,19 +100,10 @@ fn on_cluster(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
 
 fn behaviours(workspace: &Workspace, cluster: &ClusterAccess, arguments: &Arguments) -> Result<()> {
     cluster.load(&image::build_all(workspace)?)?;
-    let step = Step::start("installing the resources");
-    let crds = workspace.root().join("config/crd");
-    command::output(cluster.kubectl().args(["apply", "--server-side", "-k"]).arg(crds))?;
-    let operator =
-        command::output(cluster.kubectl().arg("kustomize").arg(workspace.root().join("config/namespaced")))?;
-    let folder = workspace.target().join("e2e");
-    fs::create_dir_all(&folder).with_context(|| format!("failed to create {}", folder.display()))?;
-    fs::write(folder.join("operator-namespaced.yaml"), operator)?;
-    step.done();
-
+    install(workspace, cluster)?;
     let step = Step::start("behaviours on the cluster");
     let mut tests = workspace.cargo();
-    tests.args(["test", "--package", "tinydancer-e2e", "--locked", "--"]);
+    tests.args(["test", "--package", "tinydancer-e2e", "--lib", "--bins", "--test", "it", "--locked", "--"]);
     tests.args(["--test-threads", FLEETS_AT_ONCE]);
     tests.args(arguments.only.iter());
     tests.env("TINYDANCER_E2E", "1");
@@ -123,5 +114,19 @@ fn behaviours(workspace: &Workspace, cluster: &ClusterAccess, arguments: &Argume
     if arguments.only.as_deref().is_none_or(|part| "gitops".contains(part)) {
         gitops::sync(workspace, cluster)?;
     }
+    Ok(())
+}
+
+/// The resource definitions on the cluster, and the operator that each fleet gets, ready to be applied.
+pub(crate) fn install(workspace: &Workspace, cluster: &ClusterAccess) -> Result<()> {
+    let step = Step::start("installing the resources");
+    let crds = workspace.root().join("config/crd");
+    command::output(cluster.kubectl().args(["apply", "--server-side", "-k"]).arg(crds))?;
+    let operator =
+        command::output(cluster.kubectl().arg("kustomize").arg(workspace.root().join("config/namespaced")))?;
+    let folder = workspace.target().join("e2e");
+    fs::create_dir_all(&folder).with_context(|| format!("failed to create {}", folder.display()))?;
+    fs::write(folder.join("operator-namespaced.yaml"), operator)?;
+    step.done();
     Ok(())
 }

@@ -17,7 +17,8 @@ async fn a_step_that_needs_approval_waits_for_it_and_guards_go_on() {
     fleet.name_model("support-v2").await.unwrap();
 
     let asked = awaited(&fleet).await;
-    assert_eq!(asked, "1/2", "the second step of the first attempt");
+    let attempt = fleet.policy().await.unwrap().status.unwrap().rollout.unwrap().attempt;
+    assert_eq!(asked, format!("{attempt}/2"), "the second step of this attempt");
     let before = fleet.counts().await.unwrap();
     watch_nothing(4).await;
     let rollout = fleet.policy().await.unwrap().status.unwrap().rollout.unwrap();
@@ -26,19 +27,20 @@ async fn a_step_that_needs_approval_waits_for_it_and_guards_go_on() {
     assert!(after.by_arm.get("candidate") > before.by_arm.get("candidate"), "it keeps its share");
 
     // What was approved for another attempt, or cannot be read, approves nothing.
-    annotate(&fleet, APPROVE_ANNOTATION, "7/2").await;
+    annotate(&fleet, APPROVE_ANNOTATION, &format!("{}/2", attempt + 1)).await;
     watch_nothing(3).await;
-    assert_eq!(awaited(&fleet).await, "1/2");
+    assert_eq!(awaited(&fleet).await, asked);
 
     annotate(&fleet, APPROVE_ANNOTATION, &asked).await;
     eventually("promotion waits for approval", PATIENCE, || async {
         let asked = awaited(&fleet).await;
-        anyhow::ensure!(asked == "1/promote", "{asked}");
+        anyhow::ensure!(asked == format!("{attempt}/promote"), "{asked}");
         Ok(())
     })
     .await
     .unwrap();
-    annotate(&fleet, APPROVE_ANNOTATION, "1/promote").await;
+    // The plug-in reads what is waited for and says it.
+    fleet.kubectl(&["tinydancer", "approve", "support"]).await.unwrap();
     fleet.wait_for_state("support-v2", RolloutState::Stable).await.unwrap();
     let policy = fleet.policy().await.unwrap();
     let reasons = reasons(&policy, "support-v2");

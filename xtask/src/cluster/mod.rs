@@ -26,6 +26,7 @@ use anyhow::{Context, Result};
 pub(crate) use self::commands::{Arguments, run};
 pub(crate) use self::layout::ClusterName;
 use self::layout::Layout;
+use self::process::Process;
 use crate::unavailable::Unavailable;
 use crate::workspace::Workspace;
 
@@ -54,6 +55,11 @@ impl Cluster {
     /// The socket of its containerd, for images.
     pub(crate) fn containerd(&self) -> PathBuf {
         self.layout.socket()
+    }
+
+    /// The process id of its API server.
+    pub(crate) fn api_server(&self) -> Option<i32> {
+        process::recorded(&self.layout, "kube-apiserver").map(Process::pid)
     }
 
     /// Where it is remembered which images it holds.
