@@ -12,6 +12,7 @@
 
 mod betting;
 mod bucket;
+mod counts;
 mod evidence;
 mod guard;
 mod local;

@@ -1,11 +1,8 @@
-//! Which answers are compared: each of the candidate's arm with the one of stable's arm that ended next to it.
+//! Which answers are compared: one of the candidate's arm with one of stable's arm that ended next to it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::bucket::Arm;
-
-/// Answers of one arm that wait for a partner; the oldest goes.
-const WAITING_LIMIT: usize = 32;
 
 /// How many requests of each arm were sent on, and how many of them got no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -41,29 +38,36 @@ impl OutcomeCounts {
     }
 }
 
-/// Answers that have no partner yet. Who becomes whose partner depends on arms and time only, never on how the answers
-/// turned out.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+/// Who is compared with whom: the first answer to end with the second, the third with the fourth, and so on, where the
+/// two are of different arms.
+///
+/// The arm of a request is drawn by its bucket, whatever becomes of it, so "candidate first" and "stable first" are
+/// equally probable in each couple. Where the arm makes no difference the mean of the difference is therefore exactly 0,
+/// given everything before the couple and both answers: upstreams may come and go, and failures may take longer to end
+/// than successes. (A queue of answers that wait for a partner does not have this property: what waits tells which arm
+/// comes first.) The price is that couples of one arm are not used: of the candidate's answers, a share of its weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub(crate) struct Matching {
-    /// All of one arm.
-    waiting: Vec<(Arm, bool)>,
+    /// The first answer of a couple.
+    first: Option<(Arm, bool)>,
 }
 
 impl Matching {
-    /// Takes one answer; with its partner, the candidate's failure minus stable's.
+    /// Takes one answer; with the second of a couple of both arms, the candidate's failure minus stable's.
     pub(crate) fn pair(&mut self, arm: Arm, failed: bool) -> Option<f64> {
-        if self.waiting.last().is_none_or(|(waiting, _)| *waiting == arm) {
-            self.waiting.push((arm, failed));
-            if self.waiting.len() > WAITING_LIMIT {
-                self.waiting.remove(0);
-            }
+        let Some((first_arm, first_failed)) = self.first.take() else {
+            self.first = Some((arm, failed));
             return None;
-        }
-        let (_, partner) = self.waiting.pop()?;
-        let (candidate, stable) = match arm {
-            Arm::Candidate => (failed, partner),
-            Arm::Stable => (partner, failed),
+        };
+        let (candidate, stable) = match (first_arm, arm) {
+            (Arm::Stable, Arm::Candidate) => (failed, first_failed),
+            (Arm::Candidate, Arm::Stable) => (first_failed, failed),
+            (Arm::Stable, Arm::Stable) | (Arm::Candidate, Arm::Candidate) => return None,
         };
         Some(f64::from(i8::from(candidate) - i8::from(stable)))
     }
 }
+
+#[cfg(test)]
+mod tests;

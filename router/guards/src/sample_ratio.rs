@@ -5,7 +5,7 @@ use crate::bucket::{Arm, BasisPoints, Bucket};
 
 const BUCKETS: usize = 10_000;
 const WORDS: usize = BUCKETS.div_ceil(64);
-/// Fewer expected buckets than this in a cell of the table say nothing (Cochran 1954).
+/// An arm that may expect fewer buckets than this is not judged yet: it would only cost the other pods some power.
 const LEAST_EXPECTED: f64 = 5.0;
 
 /// Which buckets each arm has decided for since the weight was set.
@@ -44,34 +44,50 @@ impl BucketsSeen {
     }
 }
 
-/// The chance of a split at least this uneven where the weight is kept: of all buckets that were seen in one pod, the
-/// candidate's are a draw without replacement from its `weight` of the 10,000 (hypergeometric, by its normal
-/// approximation; the sample ratio mismatch test of Fabijan et al., KDD 2019, on keys instead of requests). `None` where
-/// too few were seen to say.
+/// How plausible this split is where the weight is kept: a p-value that holds at all looks together, since the weight was
+/// set, in one pod. `None` where too few buckets were seen to say, or the weight leaves one arm nothing.
+///
+/// - **Null hypothesis**: every new bucket is drawn from those not seen yet, so the candidate's are a draw without
+///   replacement from its `weight` of the 10,000. How often a key comes back does not matter, so keys may be of any
+///   sizes; they must not be chosen by someone who knows the candidate's digest and wants to be in an arm.
+/// - **Test**: the chance of this sequence of arms if the candidate's share were drawn evenly from 0..=1, over its chance
+///   under the null. That ratio is a test martingale, so the chance that its inverse is ever at most p is at most p.
+/// - **Source**: Lindon and Malek, "Anytime-valid inference for multinomial count data" (`NeurIPS` 2022), with the
+///   hypergeometric in the place of the multinomial distribution.
 pub fn sample_ratio(weight: BasisPoints, candidate_buckets: u32, stable_buckets: u32) -> Option<f64> {
-    let all = BUCKETS as f64;
-    let share = f64::from(weight.get()) / all;
-    let seen = f64::from(candidate_buckets) + f64::from(stable_buckets);
-    let expected = seen * share;
-    if expected < LEAST_EXPECTED || seen * (1.0 - share) < LEAST_EXPECTED {
+    let all = BUCKETS as u32;
+    let candidates = u32::from(weight.get());
+    let stables = all - candidates;
+    let seen = candidate_buckets.saturating_add(stable_buckets);
+    let expected = f64::from(seen) / f64::from(all);
+    if expected * f64::from(candidates.min(stables)) < LEAST_EXPECTED {
         return None;
     }
-    let variance = expected * (1.0 - share) * ((all - seen).max(0.0) / (all - 1.0));
-    let distance = (f64::from(candidate_buckets) - expected).abs() - 0.5;
-    if distance <= 0.0 {
-        return Some(1.0);
-    }
-    if variance <= 0.0 {
+    if candidate_buckets > candidates || stable_buckets > stables {
+        // More buckets than the arm has.
         return Some(0.0);
     }
-    Some(2.0 * upper_tail(distance / variance.sqrt()))
+    let mixture =
+        ln_factorial(candidate_buckets) + ln_factorial(stable_buckets) - ln_factorial(seen.saturating_add(1));
+    let null =
+        ln_draws(candidates, candidate_buckets) + ln_draws(stables, stable_buckets) - ln_draws(all, seen);
+    Some((null - mixture).exp().min(1.0))
 }
 
-/// The chance that a standard normal number is above `z` >= 0, to 7.5e-8 (Abramowitz and Stegun 26.2.17).
-fn upper_tail(z: f64) -> f64 {
-    const COEFFICIENTS: [f64; 5] =
-        [0.319_381_53, -0.356_563_782, 1.781_477_937, -1.821_255_978, 1.330_274_429];
-    let t = 1.0 / (1.0 + 0.231_641_9 * z);
-    let sum = COEFFICIENTS.iter().rev().fold(0.0, |sum, coefficient| (sum + coefficient) * t);
-    (-z * z / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt() * sum
+/// The logarithm of the number of ways to draw `drawn` of `all` one after the other.
+fn ln_draws(all: u32, drawn: u32) -> f64 {
+    ln_factorial(all) - ln_factorial(all.saturating_sub(drawn))
 }
+
+/// The logarithm of `number!` by Stirling's series, to 1e-9.
+fn ln_factorial(number: u32) -> f64 {
+    const EXACT: u32 = 16;
+    if number < EXACT {
+        return (2..=number).map(|factor| f64::from(factor).ln()).sum();
+    }
+    let n = f64::from(number);
+    n * n.ln() - n + 0.5 * (std::f64::consts::TAU * n).ln() + 1.0 / (12.0 * n) - 1.0 / (360.0 * n * n * n)
+}
+
+#[cfg(test)]
+mod tests;

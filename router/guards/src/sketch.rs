@@ -1,10 +1,9 @@
 //! Distributions as small counts that add up over pods. They are shown and never decide: a verdict by PSI or KS,
 //! looked at again and again, raises false alarms at will.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
+use crate::counts::Counts;
 use crate::guard::Observation;
 
 /// Bins of the uncertainty, which lies in 0..=0.5: one is a hundredth wide.
@@ -13,6 +12,10 @@ const BINS: usize = 50;
 const BIN_WIDTH: f64 = 0.5 / BINS as f64;
 /// Each bucket of scoring times ends this much later than the one before: quantiles are exact to about 5 %.
 const GROWTH: f64 = 1.1;
+/// Its natural logarithm.
+const LN_GROWTH: f64 = 0.095_310_179_804_324_93;
+/// Enough buckets for every number of nanoseconds: `ln(2^64) / ln(1.1)` is 465.4.
+const BUCKETS: usize = 467;
 /// A share that an empty bin is taken to have in PSI, whose logarithm would be endless otherwise.
 const SMALLEST_SHARE: f64 = 1e-4;
 
@@ -41,15 +44,17 @@ impl Shapes {
         }
         if let Some((candidate, stable)) = observation.scoring_nanoseconds {
             self.candidate_nanoseconds.add(candidate);
-            self.stable_nanoseconds.add(stable);
+            if stable > 0 {
+                self.stable_nanoseconds.add(stable);
+            }
         }
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
-        self.candidate.merge(&other.candidate);
-        self.stable.merge(&other.stable);
-        self.candidate_nanoseconds.merge(&other.candidate_nanoseconds);
-        self.stable_nanoseconds.merge(&other.stable_nanoseconds);
+        self.candidate.0.merge(&other.candidate.0);
+        self.stable.0.merge(&other.stable.0);
+        self.candidate_nanoseconds.0.merge(&other.candidate_nanoseconds.0);
+        self.stable_nanoseconds.0.merge(&other.stable_nanoseconds.0);
     }
 
     /// The population stability index of the uncertainty, `sum (c - s) ln(c / s)` over the bins; `None` without data.
@@ -78,73 +83,49 @@ impl Shapes {
 /// Counts of uncertainties in fifty equal bins over 0..=0.5.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct UncertaintyHistogram(BTreeMap<u8, u64>);
+pub struct UncertaintyHistogram(Counts<BINS>);
 
 impl UncertaintyHistogram {
     fn add(&mut self, uncertainty: f64) {
         if uncertainty.is_finite() {
-            let bin = (uncertainty.clamp(0.0, 0.5) / BIN_WIDTH) as usize;
-            let count = self.0.entry(bin.min(BINS - 1) as u8).or_default();
-            *count = count.saturating_add(1);
+            self.0.add((uncertainty.max(0.0) / BIN_WIDTH) as usize, 1);
         }
-    }
-
-    fn merge(&mut self, other: &Self) {
-        add_counts(&mut self.0, &other.0);
     }
 
     /// The share of each bin; `None` without data.
     fn shares(&self) -> Option<[f64; BINS]> {
-        let all: u64 = self.0.values().sum();
+        let all = self.0.total();
         let mut shares = [0.0; BINS];
-        for (bin, count) in &self.0 {
-            *shares.get_mut(usize::from(*bin))? = *count as f64 / all as f64;
+        for (share, (_, count)) in shares.iter_mut().zip(self.0.iter()) {
+            *share = count as f64 / all as f64;
         }
         (all > 0).then_some(shares)
     }
 
-    /// The value below which this share of the uncertainties lies, to a hundredth; `None` without data.
+    /// The value below which this share of the uncertainties lies, to half a hundredth; `None` without data.
     pub fn quantile(&self, share: f64) -> Option<f64> {
-        quantile(&self.0, share).map(|bin| (f64::from(bin) + 0.5) * BIN_WIDTH)
+        self.0.quantile(share).map(|bin| (bin as f64 + 0.5) * BIN_WIDTH)
     }
 }
 
-/// Counts of durations in buckets whose ends grow by a tenth, after `DDSketch` (Masson, Rim and Lee, VLDB 2019).
+/// Counts of durations in buckets whose ends grow by a tenth, after `DDSketch` (Masson, Rim and Lee, VLDB 2019): bucket
+/// `i` holds what lies above `1.1^(i-1)` and is at most `1.1^i` nanoseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct LatencySketch(BTreeMap<u16, u64>);
+pub struct LatencySketch(Counts<BUCKETS>);
 
 impl LatencySketch {
     fn add(&mut self, nanoseconds: u64) {
-        let bucket = (nanoseconds.max(1) as f64).log(GROWTH).ceil() as u16;
-        let count = self.0.entry(bucket).or_default();
-        *count = count.saturating_add(1);
+        let bucket = (nanoseconds.max(1) as f64).ln() / LN_GROWTH;
+        self.0.add(bucket.ceil() as usize, 1);
     }
 
-    fn merge(&mut self, other: &Self) {
-        add_counts(&mut self.0, &other.0);
-    }
-
-    /// The nanoseconds below which this share of the durations lies, to 5 %; `None` without data.
+    /// The nanoseconds below which this share of the durations lies, to 5 % (`alpha = (1.1 - 1) / (1.1 + 1)`); `None`
+    /// without data.
     pub fn quantile(&self, share: f64) -> Option<f64> {
-        quantile(&self.0, share).map(|bucket| 2.0 * GROWTH.powi(i32::from(bucket)) / (GROWTH + 1.0))
+        self.0.quantile(share).map(|bucket| 2.0 * GROWTH.powf(bucket as f64) / (GROWTH + 1.0))
     }
 }
 
-fn add_counts<Key: Ord + Copy>(total: &mut BTreeMap<Key, u64>, part: &BTreeMap<Key, u64>) {
-    for (key, count) in part {
-        let sum = total.entry(*key).or_default();
-        *sum = sum.saturating_add(*count);
-    }
-}
-
-/// The first key up to which at least this share of the counts lies.
-fn quantile<Key: Copy>(counts: &BTreeMap<Key, u64>, share: f64) -> Option<Key> {
-    let all: u64 = counts.values().sum();
-    let wanted = (share.clamp(0.0, 1.0) * all as f64).ceil().max(1.0) as u64;
-    let mut seen = 0;
-    counts.iter().find_map(|(key, count)| {
-        seen += count;
-        (seen >= wanted).then_some(*key)
-    })
-}
+#[cfg(test)]
+mod tests;

@@ -59,6 +59,7 @@ impl Traffic {
             fault: false,
             uncertainty: Some((candidate as f32, stable as f32)),
             escalation: Some((candidate > 0.4, stable > 0.4)),
+            scoring_nanoseconds: Some((9_000, 9_000)),
         }
     }
 }

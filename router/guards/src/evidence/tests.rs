@@ -3,33 +3,38 @@ use proptest::prelude::*;
 use super::*;
 use crate::testing::{Random, Traffic};
 
-fn evidence(requests: usize, seed: u64) -> Evidence {
-    let mut random = Random::new(seed);
-    let mut evidence = Evidence::new(GuardSettings::default());
-    for _ in 0..requests {
-        evidence.observe(&Traffic { fault_rate: 0.02, shift: 0.2, stretch: 1.1 }.request(&mut random));
-    }
-    evidence
+fn request(evidence: &mut Evidence, random: &mut Random) {
+    evidence.observe(&Traffic { fault_rate: 0.02, shift: 0.2, stretch: 1.1 }.request(random));
+    let arm = if random.chance(0.3) { Arm::Candidate } else { Arm::Stable };
+    evidence.observe_outcome(arm, random.chance(0.1));
 }
 
 #[test]
 fn evidence_that_was_stored_goes_on_where_it_stopped() {
-    let straight = evidence(400, 3);
-    let mut random = Random::new(3);
-    let mut resumed = Evidence::new(GuardSettings::default());
-    for request in 0..400 {
-        if request % 50 == 0 {
+    let mut random = [Random::new(3), Random::new(3)];
+    let mut straight = Evidence::new(GuardSettings::default());
+    let mut resumed = straight.clone();
+    for number in 0..400 {
+        // After every third request, so that some answers wait for the second of their couple.
+        if number % 3 == 0 {
             resumed = serde_json::from_str(&serde_json::to_string(&resumed).unwrap()).unwrap();
         }
-        resumed.observe(&Traffic { fault_rate: 0.02, shift: 0.2, stretch: 1.1 }.request(&mut random));
+        request(&mut straight, &mut random[0]);
+        request(&mut resumed, &mut random[1]);
     }
+    assert!(straight.snapshot().guards.contains_key(&GuardName::UpstreamFailures));
     assert_eq!(resumed, straight);
 }
 
 #[test]
 fn a_report_has_the_names_of_the_contract() {
     let mut evidence = Evidence::new(GuardSettings::default());
-    evidence.observe(&Observation { uncertainty: Some((0.25, 0.25)), ..Observation::default() });
+    evidence.observe(&Observation {
+        uncertainty: Some((0.25, 0.25)),
+        scoring_nanoseconds: Some((9_000, 0)),
+        ..Observation::default()
+    });
+    evidence.observe_outcome(Arm::Candidate, true);
     evidence.count_decision(Arm::Candidate);
     evidence.count_decision(Arm::Stable);
     evidence.count_decision(Arm::Stable);
@@ -39,8 +44,14 @@ fn a_report_has_the_names_of_the_contract() {
         report,
         serde_json::json!({
             "pairs": 1, "candidateDecisions": 1, "stableDecisions": 2,
+            "outcomes": { "candidate": 1, "candidateFailures": 1, "stable": 0, "stableFailures": 0 },
+            "shapes": {
+                "candidate": { "25": 1 }, "stable": { "25": 1 },
+                "candidateNanoseconds": { "96": 1 }, "stableNanoseconds": {},
+            },
             "guards": {
                 "HardFault": { "observations": 1, "sum": 0.0, "sumOfSquares": 0.0, "above": empty },
+                "Latency": { "observations": 1, "sum": 0.0, "sumOfSquares": 0.0, "above": empty },
                 "UncertaintyShift": {
                     "observations": 1, "sum": 0.0, "sumOfSquares": 0.0, "above": empty, "below": empty
                 },
@@ -57,7 +68,7 @@ fn a_number_that_is_not_finite_is_a_fault_and_poisons_nothing() {
         evidence.observe(&Observation {
             uncertainty: Some((broken, 0.2)),
             escalation: Some((true, false)),
-            fault: false,
+            ..Observation::default()
         });
     }
     let guards = &evidence.snapshot().guards;
@@ -95,7 +106,7 @@ proptest! {
         };
         let mut evidence = Evidence::new(settings);
         for (fault, uncertainty, escalation) in requests {
-            evidence.observe(&Observation { fault, uncertainty, escalation });
+            evidence.observe(&Observation { fault, uncertainty, escalation, scoring_nanoseconds: None });
         }
         for stream in evidence.snapshot().guards.values() {
             let below = stream.below.unwrap_or_default();
@@ -105,5 +116,42 @@ proptest! {
                 prop_assert!(number.is_finite());
             }
         }
+    }
+}
+
+#[test]
+#[ignore = "bench"]
+fn bench() {
+    let mut random = Random::new(3);
+    let requests: Vec<_> = (0..4096).map(|_| Traffic::SAME.request(&mut random)).collect();
+    let mut evidence = Evidence::new(GuardSettings::default());
+    for _ in 0..3 {
+        let start = std::time::Instant::now();
+        for i in 0..2_000_000 {
+            evidence.observe(&requests[i & 4095]);
+        }
+        println!("observe {:?}", start.elapsed() / 2_000_000);
+        let start = std::time::Instant::now();
+        for i in 0..2_000_000 {
+            evidence.observe(&Observation { uncertainty: None, escalation: None, scoring_nanoseconds: None, ..requests[i & 4095] });
+        }
+        println!("hard fault only {:?}", start.elapsed() / 2_000_000);
+        let mut trip = crate::LocalTrip::new();
+        let start = std::time::Instant::now();
+        for i in 0..2_000_000 {
+            trip.observe(i & 255 == 255);
+        }
+        println!("trip {:?} {:?}", start.elapsed() / 2_000_000, trip.cause());
+        let mut shapes = Shapes::default();
+        let start = std::time::Instant::now();
+        for i in 0..2_000_000 {
+            shapes.observe(&requests[i & 4095]);
+        }
+        println!("shapes {:?} {:?}", start.elapsed() / 2_000_000, shapes.candidate.quantile(0.5));
+        let start = std::time::Instant::now();
+        for i in 0..2_000_000 {
+            evidence.observe_outcome(if i * 7 % 13 < 3 {Arm::Candidate} else {Arm::Stable}, i & 255 == 255);
+        }
+        println!("outcome {:?} {:?}", start.elapsed() / 2_000_000, trip.cause());
     }
 }

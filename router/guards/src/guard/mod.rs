@@ -165,3 +165,6 @@ pub(crate) trait Guard: Sync {
     /// An interval for people around the mean of what was observed; alpha is the attempt's.
     fn interval(&self, evidence: &GuardEvidence, alpha: f64) -> Option<Interval>;
 }
+
+#[cfg(test)]
+mod tests;

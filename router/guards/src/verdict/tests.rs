@@ -85,7 +85,8 @@ fn a_candidate_that_spends_more_is_found_by_its_escalations() {
         evidence.observe(&Observation {
             uncertainty: Some((0.2, 0.2)),
             escalation: Some((stable || random.chance(0.35), stable)),
-            fault: false,
+            scoring_nanoseconds: Some((9_000, 9_000)),
+            ..Observation::default()
         });
     }
     let judgement = judge(evidence.snapshot(), &settings(50), &ApplicableGuards::all());
@@ -198,7 +199,7 @@ const FLIPS: [usize; 6] = [31, 45, 49, 89, 94, 97];
 
 #[test]
 fn rare_flips_in_one_direction_pass_whatever_order_they_come_in() {
-    let settings = GuardSettings { error_rate_permille: 50, ..settings(50) };
+    let settings = GuardSettings { error_rate_permille: 50, slow_rate_permille: 50, ..settings(50) };
     for start in (0..108).step_by(4) {
         let mut pods = [Evidence::new(settings), Evidence::new(settings)];
         let mut random = Random::new(start as u64);
@@ -207,6 +208,7 @@ fn rare_flips_in_one_direction_pass_whatever_order_they_come_in() {
             pods[usize::from(random.chance(0.5))].observe(&Observation {
                 uncertainty: Some((0.22, 0.22)),
                 escalation: Some((flips, false)),
+                scoring_nanoseconds: Some((9_000, 9_000)),
                 ..Observation::default()
             });
         }
@@ -214,4 +216,13 @@ fn rare_flips_in_one_direction_pass_whatever_order_they_come_in() {
         let judgement = judge(&merged, &settings, &ApplicableGuards::all());
         assert_eq!(judgement.verdict, Verdict::Pass, "from {start}: {judgement:?}");
     }
+}
+
+#[test]
+fn alpha_is_shared_by_all_directions_of_the_trial_and_the_watch() {
+    let threshold = |applicable: &ApplicableGuards| {
+        judge(&EvidenceSnapshot::default(), &settings(50), applicable).guards[0].log_e_value_to_fail
+    };
+    assert!((threshold(&ApplicableGuards::all()) - 1_600.0_f64.ln()).abs() < 1e-12);
+    assert!((threshold(&ApplicableGuards::watch()) - 1_400.0_f64.ln()).abs() < 1e-12);
 }
