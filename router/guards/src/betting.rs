@@ -71,6 +71,10 @@ pub(crate) fn log_growth(past: &Moments, shape: Shape, null: Null, observation: 
     };
     let count = past.observations as f64;
     let excess = (sum - count * mean) / (count + PRIOR_OBSERVATIONS);
+    if excess <= 0.0 {
+        // Nothing is staked, and about half of all tests always stand so: no logarithm is due.
+        return 0.0;
+    }
     let spread = match shape {
         // Kelly's bet for two outcomes.
         Shape::Binary => (mean - low) * (high - mean),
@@ -80,7 +84,7 @@ pub(crate) fn log_growth(past: &Moments, shape: Shape, null: Null, observation: 
         }
     };
     let largest = CLIP / (mean - low).max(SMALLEST_RANGE);
-    let bet = (excess / spread).max(0.0).min(largest);
+    let bet = (excess / spread).min(largest);
     (bet * (observation - mean)).ln_1p()
 }
 
