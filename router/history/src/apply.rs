@@ -220,15 +220,17 @@ fn upsert_evidence(
 ) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
-            "INSERT INTO trial_evidence (policy_uid, attempt, configuration_digest, incarnation, evidence)
-             VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (policy_uid, attempt, configuration_digest, incarnation) DO UPDATE SET evidence = excluded.evidence",
+            "INSERT INTO trial_evidence (policy_uid, attempt, configuration_digest, incarnation, phase, evidence)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (policy_uid, attempt, configuration_digest, incarnation, phase)
+             DO UPDATE SET evidence = excluded.evidence",
         )?
         .execute(params![
             owner.policy_uid,
             integer(owner.attempt),
             owner.configuration_digest,
             owner.incarnation,
+            owner.phase,
             evidence,
         ])?;
     transaction

@@ -22,6 +22,6 @@ pub use error::HistoryError;
 pub use history::{History, Options};
 pub use open::{Opened, SetAsideCause};
 pub use record::{
-    Decision, EvidenceOwner, Feedback, FeedbackOutcome, FeedbackSource, Forward, IdempotencyKey, Outcome,
-    Shadow, StateKey, Tier, Totals, Trip,
+    Decision, EvidenceOwner, EvidencePhase, Feedback, FeedbackOutcome, FeedbackSource, Forward,
+    IdempotencyKey, Outcome, Shadow, StateKey, Tier, Totals, Trip,
 };

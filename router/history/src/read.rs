@@ -41,14 +41,15 @@ pub(crate) fn evidence(
     let stored: Option<String> = connection
         .prepare_cached(
             "SELECT evidence FROM trial_evidence
-             WHERE policy_uid = ?1 AND attempt = ?2 AND configuration_digest = ?3 AND incarnation = ?4",
+             WHERE policy_uid = ?1 AND attempt = ?2 AND configuration_digest = ?3 AND incarnation = ?4 AND phase = ?5",
         )
         .and_then(|mut statement| {
             let owner = params![
                 owner.policy_uid,
                 integer(owner.attempt),
                 owner.configuration_digest,
-                owner.incarnation
+                owner.incarnation,
+                owner.phase
             ];
             statement.query_row(owner, |row| row.get(0)).optional()
         })

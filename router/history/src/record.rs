@@ -207,7 +207,17 @@ pub struct Forward {
     pub feedback: Feedback,
 }
 
-/// Whose evidence it is. Evidence of another attempt, configuration or incarnation is other evidence.
+/// Which of an attempt's two tests evidence belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EvidencePhase {
+    /// The candidate beside the stable model.
+    Trial,
+    /// The promoted model beside the one that served before.
+    Watch,
+}
+stored_as_word!(EvidencePhase { Trial, Watch });
+
+/// Whose evidence it is. Evidence of another attempt, configuration, incarnation or phase is other evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EvidenceOwner {
     /// uid of the `RoutingPolicy`.
@@ -218,6 +228,8 @@ pub struct EvidenceOwner {
     pub configuration_digest: String,
     /// The pod's incarnation.
     pub incarnation: String,
+    /// Which of the attempt's tests.
+    pub phase: EvidencePhase,
 }
 
 /// A model that this pod took out of service by itself.

@@ -7,7 +7,7 @@ use rusqlite_migration::{M, Migrations};
 pub(crate) const APPLICATION_ID: i64 = 0x5444_4849;
 
 /// Every migration ever released, in order; none is ever changed.
-const TEXTS: [&str; 1] = [include_str!("migrations/0001.sql")];
+const TEXTS: [&str; 2] = [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 
 /// The version after all migrations.
 pub(crate) const VERSION: u32 = TEXTS.len() as u32;
@@ -46,6 +46,31 @@ mod tests {
         let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
         assert_eq!(number("PRAGMA application_id"), APPLICATION_ID);
         assert_eq!(number("PRAGMA user_version"), i64::from(VERSION));
+    }
+
+    #[test]
+    fn evidence_of_before_there_were_watches_is_of_a_trial() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(TEXTS[0]).unwrap();
+        connection
+            .execute_batch("INSERT INTO trial_evidence VALUES (7, 'uid', 3, 'sha256:1', 'pod', '{}')")
+            .unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        migrate(&mut connection).unwrap();
+        assert!(is_ours(&connection).unwrap());
+        let row = connection.query_row(
+            "SELECT sequence, attempt, phase, evidence FROM trial_evidence",
+            [],
+            |row| {
+                Ok((
+                    row.get::<_, i64>(0)?,
+                    row.get::<_, i64>(1)?,
+                    row.get::<_, String>(2)?,
+                    row.get::<_, String>(3)?,
+                ))
+            },
+        );
+        assert_eq!(row.unwrap(), (7, 3, "Trial".to_owned(), "{}".to_owned()));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 use std::os::unix::fs::PermissionsExt;
 
 use tinydancer_guards::{Arm, Evidence, GuardName, GuardSettings, Observation, TripCause};
-use tinydancer_history::{EvidenceOwner, History, HistoryError, Opened, Options, StateKey, Tier, Trip};
+use tinydancer_history::{
+    EvidenceOwner, EvidencePhase, History, HistoryError, Opened, Options, StateKey, Tier, Trip,
+};
 
 use crate::support::{DIGEST, Folder, decision, feedback, give, now, outcome};
 
@@ -11,6 +13,7 @@ fn owner(attempt: u64) -> EvidenceOwner {
         attempt,
         configuration_digest: "sha256:11".to_owned(),
         incarnation: "pod-0/1".to_owned(),
+        phase: EvidencePhase::Trial,
     }
 }
 
@@ -107,6 +110,20 @@ fn evidence_of_old_owners_goes_and_the_newest_stays() {
     }
     assert_eq!(history.load_evidence(&owner(0)).unwrap(), None);
     assert!(history.load_evidence(&owner(39)).unwrap().is_some());
+}
+
+#[test]
+fn the_two_tests_of_an_attempt_have_evidence_of_their_own() {
+    let folder = Folder::new();
+    let history = folder.open();
+    let of_trial = Evidence::new(GuardSettings::default());
+    let mut of_watch = of_trial.clone();
+    of_watch.observe(&Observation { fault: true, ..Observation::default() });
+    let watch = EvidenceOwner { phase: EvidencePhase::Watch, ..owner(3) };
+    history.save_evidence(owner(3), &of_trial).unwrap();
+    history.save_evidence(watch.clone(), &of_watch).unwrap();
+    assert_eq!(history.load_evidence(&owner(3)).unwrap(), Some(of_trial));
+    assert_eq!(history.load_evidence(&watch).unwrap(), Some(of_watch));
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! With what a pod begins: the newer of its volume and the boot folder, with the stable model only.
+//! With what a pod begins: the newer of its volume and the boot folder, without a trial; a watch goes on.
 
 use std::{fs, io::ErrorKind, path::Path, sync::Arc};
 
 use serde::de::DeserializeOwned;
+use tinydancer_crds::Digest;
 use tinydancer_history::{History, StateKey};
 use tinydancer_protocol::{Assignment, PROTOCOL_VERSION};
 
@@ -41,14 +42,26 @@ pub(super) fn begin(
     if let Some(model) = &assignment.stable {
         load_stable(&mut models, model.digest, folder, history);
     }
+    if let Some(watch) = &assignment.watch {
+        models.load(watch.previous.digest, history);
+    }
     // What served before the restart goes on serving until the assigned model is there.
-    let served = kept.filter(|_| same_policy && assignment.stable.is_some()).and_then(|kept| kept.stable);
-    let before = served.and_then(|model| {
-        models.load(model.digest, history);
-        models.verified(model.digest).cloned()
+    let kept = kept.filter(|_| same_policy && assignment.stable.is_some());
+    let before = kept.and_then(|kept| served(&kept, trips)).and_then(|digest| {
+        models.load(digest, history);
+        models.verified(digest).cloned()
     });
     let held = HeldAssignment { assignment: Arc::new(assignment), origin, live: false };
     Arms { held: Some(held), models, stable: before, ..empty }
+}
+
+/// The model that an assignment made this pod serve: not a promoted one that tripped in its watch.
+fn served(kept: &Assignment, trips: &Trips) -> Option<Digest> {
+    let stable = kept.stable.as_ref()?.digest;
+    match &kept.watch {
+        Some(watch) if trips.holds(stable, watch.attempt) => Some(watch.previous.digest),
+        _ => Some(stable),
+    }
 }
 
 /// For the same policy the larger epoch, and if they are equal what the operator sent to this very pod; of two policies that of
@@ -65,7 +78,7 @@ fn newer(volume: Option<Assignment>, boot: Option<Assignment>) -> Option<(Assign
 }
 
 /// From the boot folder if its bytes are the right ones, else from the volume.
-fn load_stable(models: &mut Models, digest: tinydancer_crds::Digest, folder: &Path, history: &History) {
+fn load_stable(models: &mut Models, digest: Digest, folder: &Path, history: &History) {
     let path = folder.join(BOOT_MODEL);
     match fs::read(&path) {
         Ok(bytes) => match LoadedModel::load(digest, &bytes) {

@@ -1,49 +1,41 @@
 //! One request: features once, every arm scores, one decision counts, all of them are remembered.
 
-use std::{
-    cell::RefCell,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
+use std::time::Instant;
 
 use tinydancer_crds::routing_policy::Tier;
-use tinydancer_engine::{Decision, DecisionRule, Features, Score, Tier as EngineTier};
-use tinydancer_guards::{Arm as Bucketed, Observation};
+use tinydancer_engine::{Decision, Tier as EngineTier};
+use tinydancer_guards::{Arm as Bucketed, BasisPoints, Bucket, Observation};
 use tinydancer_history as history;
 use uuid::Uuid;
 
 use super::{
-    Arm, DecisionInput, RoutingDecision, Runtime, Stages,
-    arms::{Arms, TrialArm},
+    Arm, DecisionInput, ModelRole, RoutingDecision, Runtime, Stages,
+    arms::Arms,
+    beside::{Beside, TrialArm},
     feedback::seconds_since_1970,
-    model::LoadedModel,
+    ledger::Ledger,
+    opinions::{Opinion, Opinions, compared, in_trial, micros, opinions},
 };
 
-thread_local! {
-    /// Buffers that each request of a thread uses again.
-    static FEATURES: RefCell<Features> = RefCell::default();
+/// Whose decision counts.
+#[derive(Clone, Copy)]
+struct Counting<'o, 'a> {
+    arm: Arm,
+    opinion: Option<&'o Opinion<'a>>,
+    /// Of the request's key, where the weight of a canary sorted it into an arm.
+    bucket: Option<Bucket>,
 }
 
-/// One model's word on the request. Without a score, the model failed.
-struct Opinion<'a> {
-    model: &'a LoadedModel,
-    scored: Option<(Score, Decision)>,
-}
-
-impl<'a> Opinion<'a> {
-    fn of(model: &'a LoadedModel, features: &Features, rule: DecisionRule) -> Self {
-        let scored = model.score(features).ok().map(|score| (score, model.engine().decide(&score, &rule)));
-        Self { model, scored }
+impl<'o, 'a> Counting<'o, 'a> {
+    fn without_trial(opinion: Option<&'o Opinion<'a>>) -> Self {
+        let arm = if opinion.is_some() { Arm::Stable } else { Arm::Unclassified };
+        Self { arm, opinion, bucket: None }
     }
-}
 
-/// What all arms say.
-struct Opinions<'a> {
-    stable: Option<Opinion<'a>>,
-    candidate: Option<Opinion<'a>>,
-    statistics: Vec<f32>,
-    latency: Stages,
+    /// Whose share of the requests it belongs to: what no model decided is the share of what serves without the candidate.
+    fn share(&self) -> Bucketed {
+        if self.arm == Arm::Candidate { Bucketed::Candidate } else { Bucketed::Stable }
+    }
 }
 
 impl Runtime {
@@ -54,21 +46,16 @@ impl Runtime {
         let arms = self.arms.load();
         let opinions = opinions(&arms, input);
         let unique = Uuid::now_v7();
-        let arm = self.counting_arm(&arms, &opinions, input.sticky_key.unwrap_or(unique.as_bytes()));
-        self.learn(&arms, &opinions, arm);
-        let counting = match arm {
-            Arm::Stable => opinions.stable.as_ref(),
-            Arm::Candidate => opinions.candidate.as_ref(),
-            Arm::Unclassified => None,
-        };
-        let scored = counting.and_then(|opinion| opinion.scored);
+        let counting = self.counting(&arms, &opinions, input.sticky_key.unwrap_or(unique.as_bytes()));
+        self.learn(&arms, &opinions, counting);
+        let scored = counting.opinion.and_then(|opinion| opinion.scored);
         let decision = scored.map_or(Decision::UNCLASSIFIED, |(_, decision)| decision);
-        let digest = counting.map(|opinion| opinion.model.digest());
+        let digest = counting.opinion.map(|opinion| opinion.model.digest());
         let decided = RoutingDecision {
-            id: self.keys.load().current().name(&self.pod, arm, digest.as_ref(), unique),
+            id: self.keys.load().current().name(&self.pod, counting.arm, digest.as_ref(), unique),
             tier: tier(decision.tier),
             fallback: decision.fallback,
-            arm,
+            arm: counting.arm,
             digest,
             score: scored.map(|(score, _)| score.score),
             confidence: scored.map(|(score, _)| score.confidence()),
@@ -76,53 +63,81 @@ impl Runtime {
             abstained: decision.abstained,
             reason: decision.reason.as_str(),
             classified: scored.is_some(),
+            scoring: opinions.times(),
             latency: Stages { total_us: micros(begin), ..opinions.latency },
         };
         self.remember(&decided, opinions);
         decided
     }
 
-    /// Whose decision counts: the candidate's for the keys of its share, unless it failed on this request.
-    fn counting_arm(&self, arms: &Arms, opinions: &Opinions<'_>, key: &[u8]) -> Arm {
-        let gave_one =
-            |opinion: &Option<Opinion<'_>>| opinion.as_ref().is_some_and(|opinion| opinion.scored.is_some());
-        let drawn = |trial: &TrialArm| {
-            trial.salt.bucket(key).arm(trial.effective_weight(self.clock.now())) == Bucketed::Candidate
-        };
-        if gave_one(&opinions.candidate) && arms.trial.as_ref().is_some_and(drawn) {
-            Arm::Candidate
-        } else if gave_one(&opinions.stable) {
-            Arm::Stable
-        } else {
-            Arm::Unclassified
+    /// In a trial the candidate's for the keys of its share, in a watch the promoted model's; where that model failed on
+    /// this request, the other one's.
+    fn counting<'o, 'a>(&self, arms: &Arms, opinions: &'o Opinions<'a>, key: &[u8]) -> Counting<'o, 'a> {
+        let gave_one = |opinion: Option<&'o Opinion<'a>>| opinion.filter(|opinion| opinion.scored.is_some());
+        let (serving, beside) = (gave_one(opinions.serving.as_ref()), gave_one(opinions.beside.as_ref()));
+        match (&arms.beside, beside) {
+            (Some(Beside::Trial(trial)), Some(candidate)) => self.drawn(trial, candidate, serving, key),
+            (Some(Beside::Watch(_)), previous) => Counting::without_trial(serving.or(previous)),
+            (Some(Beside::Trial(_)), None) | (None, _) => Counting::without_trial(serving),
         }
     }
 
+    fn drawn<'o, 'a>(
+        &self,
+        trial: &TrialArm,
+        candidate: &'o Opinion<'a>,
+        stable: Option<&'o Opinion<'a>>,
+        key: &[u8],
+    ) -> Counting<'o, 'a> {
+        let weight = trial.effective_weight(self.clock.now());
+        if weight == BasisPoints::ZERO {
+            return Counting::without_trial(stable);
+        }
+        let bucket = trial.salt.bucket(key);
+        let counting = match bucket.arm(weight) {
+            Bucketed::Candidate => Counting { arm: Arm::Candidate, opinion: Some(candidate), bucket: None },
+            Bucketed::Stable => Counting::without_trial(stable),
+        };
+        Counting { bucket: Some(bucket), ..counting }
+    }
+
     /// Adds the request to the evidence.
-    fn learn(&self, arms: &Arms, opinions: &Opinions<'_>, arm: Arm) {
-        if let Some(Opinion { model, scored: Some((score, _)) }) = &opinions.stable {
+    fn learn(&self, arms: &Arms, opinions: &Opinions<'_>, counting: Counting<'_, '_>) {
+        if let Some(Opinion { model, scored: Some((score, _)), .. }) = &opinions.serving {
             model.count_uncertainty(score.uncertainty);
         }
-        // What no model decided is the share of what serves without the candidate.
-        let bucketed = if arm == Arm::Candidate { Bucketed::Candidate } else { Bucketed::Stable };
-        let counter = match bucketed {
-            Bucketed::Candidate => &arms.step.candidate_decisions,
-            Bucketed::Stable => &arms.step.stable_decisions,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        let (Some(trial), Some(candidate)) = (&arms.trial, &opinions.candidate) else { return };
-        arms.step.pairs.fetch_add(1, Ordering::Relaxed);
-        let observation = observation(candidate, opinions.stable.as_ref());
-        if let Some(cause) = trial.ledger.observe(&observation, bucketed) {
-            self.trip(&trial.ledger, cause);
+        arms.step.count_decision(counting.share());
+        if let Some(bucket) = counting.bucket {
+            arms.step.see(bucket, counting.share());
+        }
+        if opinions.beside.is_some() {
+            arms.step.count_pair();
+        }
+        match (&arms.beside, &opinions.serving, &opinions.beside) {
+            (Some(Beside::Trial(trial)), stable, Some(candidate)) => {
+                self.observe(&trial.ledger, &in_trial(candidate, stable.as_ref()), counting.share());
+            }
+            (Some(Beside::Watch(watch)), Some(promoted), previous) if promoted.role == ModelRole::Stable => {
+                let decided = counting.opinion.map(|opinion| opinion.role);
+                let arm =
+                    if decided == Some(ModelRole::Stable) { Bucketed::Candidate } else { Bucketed::Stable };
+                self.observe(&watch.ledger, &compared(promoted, previous.as_ref()), arm);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes what the guards see, and the model out of traffic if this request shows that it must leave.
+    fn observe(&self, ledger: &Ledger, observation: &Observation, decided: Bucketed) {
+        if let Some(cause) = ledger.observe(observation, decided) {
+            self.trip(ledger, cause);
         }
     }
 
     fn remember(&self, decided: &RoutingDecision, opinions: Opinions<'_>) {
-        let shadow = match decided.arm {
-            Arm::Candidate => opinions.stable,
-            Arm::Stable | Arm::Unclassified => opinions.candidate,
-        };
+        let by_the_other =
+            opinions.beside.as_ref().is_some_and(|beside| decided.digest == Some(beside.model.digest()));
+        let shadow = if by_the_other { opinions.serving } else { opinions.beside };
         self.history.record_decision(history::Decision {
             id: decided.id.as_str().to_owned(),
             at: seconds_since_1970(),
@@ -146,65 +161,9 @@ impl Runtime {
     }
 }
 
-/// Reads the features once and lets every arm score them.
-fn opinions<'a>(arms: &'a Arms, input: &DecisionInput<'_>) -> Opinions<'a> {
-    let nobody =
-        Opinions { stable: None, candidate: None, statistics: Vec::new(), latency: Stages::default() };
-    if arms.stable.is_none() && arms.trial.is_none() {
-        return nobody;
-    }
-    FEATURES.with_borrow_mut(|features| {
-        let begin = Instant::now();
-        let tags = input.tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        // A panic would be the extractor's, not a model's: the request goes to Powerful and nobody is blamed.
-        if catch_unwind(AssertUnwindSafe(|| features.extract_into(input.text, tags))).is_err() {
-            return nobody;
-        }
-        let features_us = micros(begin);
-        let begin = Instant::now();
-        let rule = arms.rule();
-        let opinion = |model: &'a Arc<LoadedModel>| Opinion::of(model, features, rule);
-        Opinions {
-            stable: arms.stable.as_ref().map(opinion),
-            candidate: arms.trial.as_ref().map(|trial| opinion(&trial.candidate)),
-            statistics: features.statistics().to_vec(),
-            latency: Stages { features_us, inference_us: micros(begin), total_us: 0.0 },
-        }
-    })
-}
-
-/// What the guards see of a request. The first model of a fleet is compared with its own reference, and its escalations with
-/// nothing; a failure of the stable model is not the candidate's doing.
-fn observation(candidate: &Opinion<'_>, stable: Option<&Opinion<'_>>) -> Observation {
-    let Some((score, decision)) = candidate.scored else {
-        return Observation { fault: true, ..Observation::default() };
-    };
-    match stable {
-        None => {
-            let reference = candidate.model.engine().reference().mean_uncertainty;
-            Observation { uncertainty: Some((score.uncertainty, reference)), ..Observation::default() }
-        }
-        Some(Opinion { scored: None, .. }) => Observation::default(),
-        Some(Opinion { scored: Some((stable_score, stable_decision)), .. }) => Observation {
-            fault: false,
-            uncertainty: Some((score.uncertainty, stable_score.uncertainty)),
-            escalation: Some((escalates(decision), escalates(*stable_decision))),
-            scoring_nanoseconds: None,
-        },
-    }
-}
-
-fn escalates(decision: Decision) -> bool {
-    decision.tier == EngineTier::Powerful
-}
-
 fn tier(tier: EngineTier) -> Tier {
     match tier {
         EngineTier::Lightweight => Tier::Lightweight,
         EngineTier::Powerful => Tier::Powerful,
     }
-}
-
-fn micros(since: Instant) -> f64 {
-    since.elapsed().as_secs_f64() * 1e6
 }

@@ -40,6 +40,37 @@ impl Arm {
     }
 }
 
+/// What a model is to a request that it scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ModelRole {
+    /// The stable model.
+    Stable,
+    /// The model on trial.
+    Candidate,
+    /// The model before the promoted one, in the watch.
+    Previous,
+}
+
+impl ModelRole {
+    /// The word in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stable => "stable",
+            Self::Candidate => "candidate",
+            Self::Previous => "previous",
+        }
+    }
+}
+
+/// How long one model took to score.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ScoringTime {
+    /// What the model is to the request.
+    pub role: ModelRole,
+    /// How long it took.
+    pub microseconds: f64,
+}
+
 /// How long the parts of a decision took, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Stages {
@@ -76,6 +107,8 @@ pub struct RoutingDecision {
     pub reason: &'static str,
     /// Whether a model classified the request; `false` is "failed open to Powerful".
     pub classified: bool,
+    /// How long each model took that scored.
+    pub scoring: [Option<ScoringTime>; 2],
     /// How long it took.
     pub latency: Stages,
 }

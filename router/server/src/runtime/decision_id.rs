@@ -51,6 +51,12 @@ impl DecisionId {
         self.arm
     }
 
+    /// The short form of the digest of the model that decided; `None` if none did.
+    pub fn model(&self) -> Option<&str> {
+        let digest = self.text.get(self.pod_end..)?.split('.').nth(2)?;
+        (digest != NO_DIGEST).then_some(digest)
+    }
+
     /// Unique among all decisions; begins with the time of the decision.
     pub fn unique(&self) -> Uuid {
         self.unique
@@ -165,6 +171,7 @@ mod tests {
                 let name = key(1).name(pod, arm, digest, Uuid::now_v7());
                 assert_eq!(key(1).read(name.as_str()), Ok(name.clone()));
                 assert_eq!((name.pod(), name.arm()), (pod, arm));
+                assert_eq!(name.model().map(str::to_owned), digest.map(Digest::short));
             }
         }
     }

@@ -3,8 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tinydancer_crds::Digest;
+use tinydancer_guards::ApplicableGuards;
 use tinydancer_history::History;
-use tinydancer_protocol::{AcceptError, Assignment, LoadedModel as ReportedModel, ModelState, Trial, accept};
+use tinydancer_protocol::{
+    AcceptError, Assignment, EvidencePhase, LoadedModel as ReportedModel, ModelState, Trial, accept,
+};
 
 use super::model::{LoadedModel, ModelError};
 
@@ -13,7 +16,7 @@ use super::model::{LoadedModel, ModelError};
 pub(crate) enum Origin {
     /// The operator sent it to this pod once; it is on the volume, whole.
     Accepted,
-    /// The boot folder, which never names a trial.
+    /// The boot folder, which never names a trial; a watch it may.
     BootFolder,
 }
 
@@ -32,6 +35,28 @@ impl HeldAssignment {
         self.assignment.trial.as_ref().filter(|_| self.live)
     }
 
+    /// The test that this pod makes: of the trial, or of the watch, which needs nobody's confirmation.
+    pub(crate) fn test(&self) -> Option<Test<'_>> {
+        let stable = self.assignment.stable.as_ref().map(|model| model.digest);
+        if let Some(trial) = self.live_trial() {
+            return Some(Test {
+                phase: EvidencePhase::Trial,
+                attempt: trial.attempt,
+                candidate: trial.model.digest,
+                reference: stable,
+                guards: &trial.guards,
+            });
+        }
+        let watch = self.assignment.watch.as_ref()?;
+        Some(Test {
+            phase: EvidencePhase::Watch,
+            attempt: watch.attempt,
+            candidate: stable?,
+            reference: Some(watch.previous.digest),
+            guards: &watch.guards,
+        })
+    }
+
     /// Whether `offered` may take this one's place.
     pub(crate) fn accepts(held: Option<&Self>, offered: &Assignment) -> Result<(), AcceptError> {
         // The boot file leaves the trial out, so the operator's assignment of the same epoch differs from it.
@@ -39,6 +64,18 @@ impl HeldAssignment {
             held.filter(|held| held.origin == Origin::Accepted || held.assignment.epoch != offered.epoch);
         accept(held.map(|held| &*held.assignment), offered)
     }
+}
+
+/// A model that is compared with another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Test<'a> {
+    pub(crate) phase: EvidencePhase,
+    pub(crate) attempt: u64,
+    /// The model on trial, or the promoted one.
+    pub(crate) candidate: Digest,
+    /// The stable model, or the one before the promoted one; `None` for the first model of a fleet.
+    pub(crate) reference: Option<Digest>,
+    pub(crate) guards: &'a ApplicableGuards,
 }
 
 /// A model and what became of it. One that is in no list is missing.
@@ -104,9 +141,10 @@ impl Models {
 
 /// The digests that an assignment names, stable first.
 pub(crate) fn named_digests(assignment: &Assignment) -> Vec<Digest> {
-    let stable = assignment.stable.iter();
+    let trial = assignment.trial.iter().map(|trial| &trial.model);
+    let previous = assignment.watch.iter().map(|watch| &watch.previous);
     let mut digests: Vec<_> =
-        stable.chain(assignment.trial.iter().map(|trial| &trial.model)).map(|model| model.digest).collect();
+        assignment.stable.iter().chain(trial).chain(previous).map(|model| model.digest).collect();
     digests.dedup();
     digests
 }

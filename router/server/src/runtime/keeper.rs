@@ -6,7 +6,8 @@ use std::{
 };
 
 use tinydancer_guards::TripCause;
-use tinydancer_history::EvidenceOwner as StoredOwner;
+use tinydancer_history::{EvidenceOwner as StoredOwner, EvidencePhase as StoredPhase};
+use tinydancer_protocol::EvidencePhase;
 use tokio::{sync::Notify, time::timeout};
 
 use super::{Runtime, keys::read_key, ledger::Ledger, lock::lock};
@@ -28,13 +29,13 @@ impl Runtime {
         self.history.close();
     }
 
-    /// Waits for the disk. What the keeper does each second: judges the trial by this pod's evidence alone, which may only lower
-    /// exposure; keeps trips and evidence.
+    /// Waits for the disk. What the keeper does each second: judges the trial or the watch by this pod's evidence alone, which may
+    /// only lower exposure or lead back; keeps trips and evidence.
     pub fn tick(&self) {
         let arms = self.arms.load_full();
-        let trial = arms.held.as_ref().and_then(|held| held.live_trial());
-        if let (Some(ledger), Some(trial)) = (&arms.ledger, trial)
-            && let Some(cause) = ledger.judge_alone(&trial.guards)
+        if let (Some(ledger), Some(held)) = (&arms.ledger, &arms.held)
+            && let Some(test) = held.test()
+            && let Some(cause) = ledger.judge_alone(test.guards)
         {
             self.trip(ledger, cause);
         }
@@ -44,10 +45,17 @@ impl Runtime {
         }
     }
 
-    /// Takes a digest out of this pod's traffic; the ledger's weight is 0 already.
+    /// Takes a digest out of this pod's traffic; since the ledger says so, it has no request already.
     pub(super) fn trip(&self, ledger: &Ledger, cause: TripCause) {
-        let attempt = ledger.owner().attempt;
-        tracing::error!(digest = %ledger.digest(), attempt, %cause, "the model on trial was taken out of traffic by this pod");
+        let (digest, attempt) = (ledger.digest(), ledger.owner().attempt);
+        match ledger.owner().phase {
+            EvidencePhase::Trial => {
+                tracing::error!(%digest, attempt, %cause, "the model on trial was taken out of traffic by this pod");
+            }
+            EvidencePhase::Watch => {
+                tracing::error!(%digest, attempt, %cause, "the promoted model was taken out of traffic by this pod; the one before it serves");
+            }
+        }
         lock(&self.trips).add(ledger.digest(), attempt, cause);
         self.tripped.notify_one();
     }
@@ -70,6 +78,10 @@ impl Runtime {
             attempt: owner.attempt,
             configuration_digest: owner.configuration_digest.to_string(),
             incarnation: owner.incarnation.to_string(),
+            phase: match owner.phase {
+                EvidencePhase::Trial => StoredPhase::Trial,
+                EvidencePhase::Watch => StoredPhase::Watch,
+            },
         };
         match self.history.save_evidence(stored, &evidence) {
             Ok(()) => ledger.is_kept(&evidence),

@@ -1,4 +1,4 @@
-//! What this process has seen of one trial under one configuration.
+//! What this process has seen of one trial, or of one watch, under one configuration.
 
 use std::{
     num::NonZeroU32,
@@ -13,20 +13,24 @@ use tinydancer_guards::{
     ApplicableGuards, Arm, Evidence, GuardSettings, LocalTrip, Observation, TripCause, Verdict, judge_alone,
 };
 use tinydancer_protocol::{EvidenceOwner, TrialEvidence};
+use uuid::Uuid;
 
-use super::{lock::lock, model::Mean};
+use super::{DecisionId, lock::lock, model::Mean};
 
 /// Over so many pods the error budget is spread where a pod judges by itself: it does not know how many there are, and
 /// with at most this many a false alarm anywhere is as rare as the policy says.
 const PODS: NonZeroU32 = NonZeroU32::new(100).unwrap();
 
-/// The memory of a trial. Belongs to exactly one [`EvidenceOwner`].
+/// The memory of a trial or a watch. Belongs to exactly one [`EvidenceOwner`].
 #[derive(Debug)]
 pub(crate) struct Ledger {
     owner: EvidenceOwner,
     digest: Digest,
+    reference: Option<Digest>,
+    /// Decisions named before this are older than the evidence.
+    begun: Uuid,
     tripped: AtomicBool,
-    /// Pairs in the evidence that was kept last.
+    /// Requests and outcomes in the evidence that was kept last.
     kept: AtomicU64,
     seen: Mutex<Seen>,
 }
@@ -40,7 +44,14 @@ struct Seen {
 }
 
 impl Ledger {
-    pub(crate) fn new(owner: EvidenceOwner, digest: Digest, margins: GuardMargins, tripped: bool) -> Self {
+    /// Of the model with this digest beside the one it is compared with.
+    pub(crate) fn new(
+        owner: EvidenceOwner,
+        digest: Digest,
+        reference: Option<Digest>,
+        margins: GuardMargins,
+        tripped: bool,
+    ) -> Self {
         let seen = Seen {
             evidence: Evidence::new(settings(margins)),
             trip: LocalTrip::new(),
@@ -50,6 +61,8 @@ impl Ledger {
         Self {
             owner,
             digest,
+            reference,
+            begun: Uuid::now_v7(),
             tripped: AtomicBool::new(tripped),
             kept: AtomicU64::new(0),
             seen: Mutex::new(seen),
@@ -62,6 +75,16 @@ impl Ledger {
 
     pub(crate) fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// Whether it is about these two models, for this owner.
+    pub(crate) fn is_of(&self, owner: &EvidenceOwner, digest: Digest, reference: Option<Digest>) -> bool {
+        (&self.owner, self.digest, self.reference) == (owner, digest, reference)
+    }
+
+    /// Whether this digest is out of traffic since this attempt, be it written down already or not.
+    pub(crate) fn tripped_in(&self, digest: Digest, attempt: u64) -> bool {
+        self.is_tripped() && (self.digest, self.owner.attempt) == (digest, attempt)
     }
 
     pub(crate) fn is_tripped(&self) -> bool {
@@ -82,6 +105,20 @@ impl Ledger {
         self.trip().then_some(cause)
     }
 
+    /// Takes how a request ended that one of the two models decided after this evidence began; other requests are not its
+    /// own. An answer can end minutes after its decision, when another test has begun.
+    pub(crate) fn observe_outcome(&self, decision: &DecisionId, failed: bool) {
+        let Some(decided) = decision.model().filter(|_| decision.unique() >= self.begun) else { return };
+        let arm = if decided == self.digest.short() {
+            Arm::Candidate
+        } else if self.reference.is_some_and(|reference| decided == reference.short()) {
+            Arm::Stable
+        } else {
+            return;
+        };
+        lock(&self.seen).evidence.observe_outcome(arm, failed);
+    }
+
     /// Judges this process's own evidence without the rest of the fleet. Says why the digest must leave the traffic, once.
     pub(crate) fn judge_alone(&self, guards: &ApplicableGuards) -> Option<TripCause> {
         let evidence = self.evidence();
@@ -93,12 +130,12 @@ impl Ledger {
     /// The evidence, if there is more than was kept last.
     pub(crate) fn unkept(&self) -> Option<Evidence> {
         let evidence = self.evidence();
-        (evidence.snapshot().pairs != self.kept.load(Ordering::Relaxed)).then_some(evidence)
+        (observations(&evidence) != self.kept.load(Ordering::Relaxed)).then_some(evidence)
     }
 
     /// This evidence is kept.
     pub(crate) fn is_kept(&self, evidence: &Evidence) {
-        self.kept.store(evidence.snapshot().pairs, Ordering::Relaxed);
+        self.kept.store(observations(evidence), Ordering::Relaxed);
     }
 
     fn evidence(&self) -> Evidence {
@@ -120,6 +157,12 @@ impl Ledger {
     fn trip(&self) -> bool {
         !self.tripped.swap(true, Ordering::AcqRel)
     }
+}
+
+/// Requests and outcomes.
+fn observations(evidence: &Evidence) -> u64 {
+    let snapshot = evidence.snapshot();
+    snapshot.pairs.saturating_add(snapshot.outcomes.candidate).saturating_add(snapshot.outcomes.stable)
 }
 
 fn settings(margins: GuardMargins) -> GuardSettings {

@@ -4,6 +4,7 @@
 //! the few instructions that add an observation to the evidence.
 
 mod arms;
+mod beside;
 mod boot;
 mod clock;
 mod decide;
@@ -16,7 +17,9 @@ mod keys;
 mod ledger;
 mod lock;
 mod model;
+mod opinions;
 mod report;
+mod step;
 mod transition;
 mod trips;
 
@@ -38,7 +41,7 @@ use uuid::Uuid;
 
 pub use boot::{BOOT_ASSIGNMENT, BOOT_MODEL};
 pub use clock::{Clock, MonotonicClock};
-pub use decision::{Arm, DecisionInput, RoutingDecision, Stages};
+pub use decision::{Arm, DecisionInput, ModelRole, RoutingDecision, ScoringTime, Stages};
 pub use decision_id::{DecisionId, DecisionIdError, DecisionKey};
 pub use feedback::{
     Feedback, FeedbackAccepted, FeedbackError, FeedbackOutcome, FeedbackSource, UpstreamOutcome,
@@ -215,11 +218,15 @@ impl Runtime {
         if arms.configuration.is_none() {
             return Readiness::Waiting("an assignment: there is none on the volume or in the boot folder");
         }
-        Readiness::Ready { classified: arms.stable.is_some() }
+        Readiness::Ready { classified: arms.serving().is_some() }
     }
 
-    /// Keeps what an upstream made of a request. Never waits: under pressure the record is dropped and counted.
+    /// Keeps what an upstream made of a request, and adds it to the evidence of a trial that the decision belongs to. Never
+    /// waits: under pressure the record is dropped and counted.
     pub fn record_outcome(&self, id: &DecisionId, outcome: UpstreamOutcome) {
+        if let Some(ledger) = &self.arms.load().ledger {
+            ledger.observe_outcome(id, !outcome.succeeded);
+        }
         self.history.record_outcome(Outcome {
             decision_id: id.as_str().to_owned(),
             succeeded: outcome.succeeded,

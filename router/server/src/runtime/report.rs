@@ -9,6 +9,7 @@ impl Runtime {
     pub fn report(&self) -> Report {
         let arms = self.arms.load_full();
         let now = self.clock.now();
+        let serving = arms.serving();
         let assignment = arms.held.as_ref().map(|held| &held.assignment);
         let named = assignment.map(|assignment| named_digests(assignment)).unwrap_or_default();
         Report {
@@ -18,14 +19,14 @@ impl Runtime {
             policy_uid: assignment.map(|assignment| assignment.policy.uid.clone()),
             epoch: assignment.map_or(0, |assignment| assignment.epoch),
             configuration_digest: arms.configuration.as_ref().map(|configuration| configuration.digest()),
-            stable: arms.stable.as_ref().map(|model| model.digest()),
-            classified: arms.stable.is_some(),
+            stable: serving.map(|model| model.digest()),
+            classified: serving.is_some(),
             models: arms.models.states(&named),
             effective_weight: arms.effective_weight(now),
             lease_remaining_millis: arms.lease.as_ref().map(|lease| lease.remaining_millis(now)),
             step: arms.step.progress(now),
             evidence: arms.ledger.as_ref().map(|ledger| ledger.report()),
-            stable_uncertainty: arms.stable.as_ref().and_then(|model| model.mean_uncertainty()),
+            stable_uncertainty: serving.and_then(|model| model.mean_uncertainty()),
             trips: lock(&self.trips).report(),
             upstreams: self.upstreams.get().map(|report| report()).unwrap_or_default(),
             history_writable: self.history.degraded().is_none(),

@@ -6,15 +6,17 @@ use std::{sync::Arc, time::Duration};
 use tinydancer_crds::Digest;
 use tinydancer_guards::{BasisPoints, BucketSalt};
 use tinydancer_history::{HistoryError, StateKey};
-use tinydancer_protocol::{AcceptError, Assignment, EvidenceOwner, EvidencePhase, Report, Trial, TrialStage};
+use tinydancer_protocol::{AcceptError, Assignment, EvidenceOwner, Report, TrialStage};
 
 use super::{
     Runtime,
-    arms::{Arms, Lease, Step, TrialArm},
-    held::{Entry, HeldAssignment, Origin, named_digests},
+    arms::Arms,
+    beside::{Beside, Lease, TrialArm, WatchArm},
+    held::{Entry, HeldAssignment, Origin, Test, named_digests},
     ledger::Ledger,
     lock::lock,
     model::{LoadedModel, ModelError},
+    step::Step,
 };
 
 /// Why an assignment is not taken.
@@ -122,12 +124,12 @@ impl Runtime {
     fn take(&self, before: &Arms, assignment: Arc<Assignment>) {
         let same_policy =
             before.held.as_ref().is_none_or(|held| held.assignment.policy.uid == assignment.policy.uid);
-        self.lift_trips(same_policy, assignment.trial.as_ref());
         let mut models = before.models.clone();
         for digest in named_digests(&assignment) {
             models.load(digest, &self.history);
         }
         let held = HeldAssignment { assignment, origin: Origin::Accepted, live: true };
+        self.lift_trips(same_policy, held.test());
         let lease = self.deadline(Some(&held)).map(|deadline| Arc::new(Lease::until(deadline)));
         let step = Arc::new(Step::starting(self.clock.now()));
         let next = Arms { held: Some(held), models, lease, step, ..before.clone() };
@@ -143,57 +145,41 @@ impl Runtime {
 
     /// Fills in what follows from assignment and models.
     pub(super) fn next(&self, before: &Arms, next: Arms) -> Arms {
-        let Some(held) = &next.held else { return next };
+        let Some(held) = next.held.clone() else { return next };
         let configuration = match &before.configuration {
             Some(configuration) if **configuration == held.assignment.configuration => {
                 Arc::clone(configuration)
             }
             _ => Arc::new(held.assignment.configuration.clone()),
         };
-        let wanted = held.assignment.stable.as_ref().map(|model| model.digest);
-        let stable = match wanted {
-            None => None,
-            Some(digest) => next.models.verified(digest).or(before.stable.as_ref()).cloned(),
-        };
-        let serving = stable.as_ref().map(|model| model.digest());
-        let previous = match before.stable.as_ref().map(|model| model.digest()) {
-            Some(digest) if serving != Some(digest) => Some(digest),
-            _ => before.previous,
-        };
-        let ledger = held.live_trial().map(|trial| self.ledger(before, &held.assignment, trial));
-        let trial = match (held.live_trial(), &ledger, &next.lease) {
-            // Beside another model than the assigned one the evidence would be about something else.
-            (Some(trial), Some(ledger), Some(lease))
-                if serving == wanted && trial.stage != TrialStage::Staging =>
-            {
-                next.models.verified(trial.model.digest).map(|candidate| TrialArm {
-                    candidate: Arc::clone(candidate),
-                    salt: BucketSalt::new(&trial.model.digest.to_string()),
-                    weight: if trial.stage == TrialStage::Canary { trial.weight } else { BasisPoints::ZERO },
-                    lease: Arc::clone(lease),
-                    ledger: Arc::clone(ledger),
-                })
-            }
-            _ => None,
-        };
-        Arms { configuration: Some(configuration), stable, previous, trial, ledger, ..next }
+        let ledger = held.test().map(|test| self.ledger(before, &held.assignment, test));
+        let stable = stable(before, &next, &held.assignment);
+        let beside = beside(&next, &held, stable.as_ref(), ledger.as_ref());
+        let next = Arms { configuration: Some(configuration), stable, beside, ledger, ..next };
+        let served = before.serving().map(|model| model.digest());
+        let previous = if next.serving().map(|model| model.digest()) == served { None } else { served };
+        Arms { previous: previous.or(before.previous), ..next }
     }
 
-    /// The memory of this trial: the one there is if it belongs to the same owner and candidate, else a new one.
-    fn ledger(&self, before: &Arms, assignment: &Assignment, trial: &Trial) -> Arc<Ledger> {
+    /// The memory of this test: the one there is if it belongs to the same owner and models, else a new one.
+    fn ledger(&self, before: &Arms, assignment: &Assignment, test: Test<'_>) -> Arc<Ledger> {
         let owner = EvidenceOwner {
             policy_uid: assignment.policy.uid.clone(),
-            attempt: trial.attempt,
+            attempt: test.attempt,
             configuration_digest: assignment.configuration.digest(),
             incarnation: self.incarnation,
-            phase: EvidencePhase::Trial,
+            phase: test.phase,
         };
-        let digest = trial.model.digest;
         match &before.ledger {
-            Some(ledger) if *ledger.owner() == owner && ledger.digest() == digest => Arc::clone(ledger),
+            Some(ledger) if ledger.is_of(&owner, test.candidate, test.reference) => Arc::clone(ledger),
             _ => {
-                let tripped = lock(&self.trips).holds(digest, trial.attempt);
-                Arc::new(Ledger::new(owner, digest, assignment.configuration.guards, tripped))
+                let tripped = lock(&self.trips).holds(test.candidate, test.attempt)
+                    || before
+                        .ledger
+                        .as_ref()
+                        .is_some_and(|ledger| ledger.tripped_in(test.candidate, test.attempt));
+                let margins = assignment.configuration.guards;
+                Arc::new(Ledger::new(owner, test.candidate, test.reference, margins, tripped))
             }
         }
     }
@@ -211,10 +197,9 @@ impl Runtime {
         }
     }
 
-    /// Trips end with the policy, and with a trial of the digest that has a larger number.
-    fn lift_trips(&self, same_policy: bool, trial: Option<&Trial>) {
-        let lifted =
-            lock(&self.trips).lift(same_policy, trial.map(|trial| (trial.model.digest, trial.attempt)));
+    /// Trips end with the policy, and with a test of the digest that has a larger number.
+    fn lift_trips(&self, same_policy: bool, test: Option<Test<'_>>) {
+        let lifted = lock(&self.trips).lift(same_policy, test.map(|test| (test.candidate, test.attempt)));
         for digest in lifted {
             if let Err(error) = self.history.clear_trip(digest.to_string()) {
                 tracing::error!(%digest, %error, "failed to forget a trip; it is back after a restart");
@@ -234,4 +219,40 @@ impl Runtime {
             tracing::warn!(%error, "failed to forget models that are no longer used");
         }
     }
+}
+
+/// The model that serves as long as it does not trip: the assigned one if it is verified here, else what serves now, else the
+/// one that a watch leads back to.
+fn stable(before: &Arms, next: &Arms, assignment: &Assignment) -> Option<Arc<LoadedModel>> {
+    let assigned = assignment.stable.as_ref()?.digest;
+    let watch = assignment.watch.as_ref();
+    let previous = watch.and_then(|watch| next.models.verified(watch.previous.digest));
+    next.models.verified(assigned).or(before.serving()).or(previous).cloned()
+}
+
+/// The model that scores beside the stable one; none beside another than the assigned one, because the evidence would be
+/// about something else.
+fn beside(
+    next: &Arms,
+    held: &HeldAssignment,
+    stable: Option<&Arc<LoadedModel>>,
+    ledger: Option<&Arc<Ledger>>,
+) -> Option<Beside> {
+    let assigned = held.assignment.stable.as_ref().map(|model| model.digest);
+    if stable.map(|model| model.digest()) != assigned {
+        return None;
+    }
+    let ledger = Arc::clone(ledger?);
+    if let Some(watch) = &held.assignment.watch {
+        let previous = next.models.verified(watch.previous.digest).cloned();
+        return Some(Beside::Watch(WatchArm { previous, ledger }));
+    }
+    let trial = held.live_trial().filter(|trial| trial.stage != TrialStage::Staging)?;
+    Some(Beside::Trial(TrialArm {
+        candidate: Arc::clone(next.models.verified(trial.model.digest)?),
+        salt: BucketSalt::new(&trial.model.digest.to_string()),
+        weight: if trial.stage == TrialStage::Canary { trial.weight } else { BasisPoints::ZERO },
+        lease: Arc::clone(next.lease.as_ref()?),
+        ledger,
+    }))
 }

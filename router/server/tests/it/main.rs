@@ -10,3 +10,4 @@ mod feedback;
 mod pod;
 mod shipped;
 mod trial;
+mod watch;

@@ -16,7 +16,9 @@ use tinydancer_crds::{Configuration, Digest, RoutingPolicy, valid::validate};
 use tinydancer_engine::{artifact, testing};
 use tinydancer_guards::{ApplicableGuards, BasisPoints};
 use tinydancer_history::{History, Options};
-use tinydancer_protocol::{AssignedModel, Assignment, PROTOCOL_VERSION, PolicyIdentity, Trial, TrialStage};
+use tinydancer_protocol::{
+    AssignedModel, Assignment, PROTOCOL_VERSION, PolicyIdentity, Trial, TrialStage, Watch,
+};
 use tinydancer_server::runtime::{
     BOOT_ASSIGNMENT, BOOT_MODEL, Clock, DecisionInput, Identity, PodOptions, RoutingDecision, Runtime,
 };
@@ -212,6 +214,12 @@ pub(crate) fn on_trial(
         guards,
     };
     Assignment { trial: Some(trial), ..settled(epoch, stable) }
+}
+
+/// An assignment in the watch after a promotion.
+pub(crate) fn promoted(epoch: u64, stable: Digest, previous: Digest, attempt: u64) -> Assignment {
+    let watch = Watch { previous: assigned(previous), attempt, guards: ApplicableGuards::watch() };
+    Assignment { watch: Some(watch), ..settled(epoch, Some(stable)) }
 }
 
 /// A pod with a stable model, and a candidate in a canary of so many percent.

@@ -251,7 +251,7 @@ fn the_first_model_of_a_fleet_is_compared_with_its_own_reference() {
     assert_eq!(evidence.snapshot.pairs, 2, "the same evidence goes on from Shadow to Canary");
     assert_eq!(evidence.stable_uncertainty, Some(0.25), "the reference of the artifact");
     let guards: Vec<_> = evidence.snapshot.guards.keys().map(|guard| guard.as_str()).collect();
-    assert_eq!(guards, ["HardFault", "UncertaintyShift"]);
+    assert_eq!(guards, ["HardFault", "UncertaintyShift", "Latency"]);
 }
 
 #[test]
@@ -297,6 +297,7 @@ fn a_restart_drops_the_trial_until_the_operator_calls_and_begins_its_own_evidenc
         attempt: 1,
         configuration_digest: evidence.owner.configuration_digest.to_string(),
         incarnation: before.incarnation.to_string(),
+        phase: tinydancer_history::EvidencePhase::Trial,
     });
     assert_eq!(
         stored.unwrap().unwrap().snapshot().pairs,

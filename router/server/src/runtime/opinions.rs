@@ -1,0 +1,145 @@
+//! What the models say about one request, and how long each took to say it.
+
+use std::{
+    cell::{Cell, RefCell},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Instant,
+};
+
+use tinydancer_engine::{Decision, DecisionRule, Features, Score, Tier};
+use tinydancer_guards::Observation;
+
+use super::{DecisionInput, ModelRole, ScoringTime, Stages, arms::Arms, beside::Beside, model::LoadedModel};
+
+thread_local! {
+    /// Buffers that each request of a thread uses again.
+    static FEATURES: RefCell<Features> = RefCell::default();
+    /// Whose turn it is to score first: whoever scores second finds features and code in the processor's caches.
+    static BESIDE_FIRST: Cell<bool> = const { Cell::new(false) };
+}
+
+/// One model's word on the request. Without a score, the model failed.
+pub(super) struct Opinion<'a> {
+    pub(super) model: &'a LoadedModel,
+    pub(super) role: ModelRole,
+    pub(super) scored: Option<(Score, Decision)>,
+    nanoseconds: u64,
+}
+
+impl<'a> Opinion<'a> {
+    fn of((model, role): (&'a Arc<LoadedModel>, ModelRole), features: &Features, rule: DecisionRule) -> Self {
+        let begin = Instant::now();
+        let score = model.score(features);
+        let nanoseconds = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let scored = score.ok().map(|score| (score, model.engine().decide(&score, &rule)));
+        Self { model, role, scored, nanoseconds }
+    }
+
+    fn time(&self) -> ScoringTime {
+        ScoringTime { role: self.role, microseconds: self.nanoseconds as f64 / 1e3 }
+    }
+}
+
+/// What all models say.
+pub(super) struct Opinions<'a> {
+    /// Of the model that serves.
+    pub(super) serving: Option<Opinion<'a>>,
+    /// Of the one beside it.
+    pub(super) beside: Option<Opinion<'a>>,
+    pub(super) statistics: Vec<f32>,
+    pub(super) latency: Stages,
+}
+
+impl Opinions<'_> {
+    /// How long each model took.
+    pub(super) fn times(&self) -> [Option<ScoringTime>; 2] {
+        [&self.serving, &self.beside].map(|opinion| opinion.as_ref().map(Opinion::time))
+    }
+}
+
+/// A model and what it is to the request.
+type Asked<'a> = Option<(&'a Arc<LoadedModel>, ModelRole)>;
+
+/// Who is asked: the model that serves and the one beside it. A promoted model that tripped is asked no more.
+fn asked(arms: &Arms) -> (Asked<'_>, Asked<'_>) {
+    let stable = arms.stable.as_ref().map(|model| (model, ModelRole::Stable));
+    match &arms.beside {
+        None => (stable, None),
+        Some(Beside::Trial(trial)) => (stable, Some((&trial.candidate, ModelRole::Candidate))),
+        Some(Beside::Watch(watch)) => {
+            let previous = watch.previous.as_ref().map(|model| (model, ModelRole::Previous));
+            if watch.is_left() { (previous, None) } else { (stable, previous) }
+        }
+    }
+}
+
+/// Reads the features once and lets every model score them, by turns the one or the other first.
+pub(super) fn opinions<'a>(arms: &'a Arms, input: &DecisionInput<'_>) -> Opinions<'a> {
+    let nobody = Opinions { serving: None, beside: None, statistics: Vec::new(), latency: Stages::default() };
+    let (serving, beside) = asked(arms);
+    if serving.is_none() && beside.is_none() {
+        return nobody;
+    }
+    FEATURES.with_borrow_mut(|features| {
+        let begin = Instant::now();
+        let tags = input.tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        // A panic would be the extractor's, not a model's: the request goes to Powerful and nobody is blamed.
+        if catch_unwind(AssertUnwindSafe(|| features.extract_into(input.text, tags))).is_err() {
+            return nobody;
+        }
+        let features_us = micros(begin);
+        let begin = Instant::now();
+        let rule = arms.rule();
+        let ask = |asked: Asked<'a>| asked.map(|asked| Opinion::of(asked, features, rule));
+        let (serving, beside) = if BESIDE_FIRST.replace(!BESIDE_FIRST.get()) {
+            let beside = ask(beside);
+            (ask(serving), beside)
+        } else {
+            (ask(serving), ask(beside))
+        };
+        let latency = Stages { features_us, inference_us: micros(begin), total_us: 0.0 };
+        Opinions { serving, beside, statistics: features.statistics().to_vec(), latency }
+    })
+}
+
+/// What the guards see of a request in a trial. The first model of a fleet is compared with its own reference, and its
+/// decisions with nothing.
+pub(super) fn in_trial(candidate: &Opinion<'_>, stable: Option<&Opinion<'_>>) -> Observation {
+    match (candidate.scored, stable) {
+        (Some((score, _)), None) => {
+            let reference = candidate.model.engine().reference().mean_uncertainty;
+            Observation {
+                uncertainty: Some((score.uncertainty, reference)),
+                scoring_nanoseconds: Some((candidate.nanoseconds, 0)),
+                ..Observation::default()
+            }
+        }
+        _ => compared(candidate, stable),
+    }
+}
+
+/// What the guards see of a request that two models scored. A failure of the reference is not the candidate's doing, and
+/// without a reference nothing but the candidate's failures is seen.
+pub(super) fn compared(candidate: &Opinion<'_>, reference: Option<&Opinion<'_>>) -> Observation {
+    let Some((score, decision)) = candidate.scored else {
+        return Observation { fault: true, ..Observation::default() };
+    };
+    let Some(reference) = reference else { return Observation::default() };
+    let Some((reference_score, reference_decision)) = reference.scored else { return Observation::default() };
+    Observation {
+        fault: false,
+        uncertainty: Some((score.uncertainty, reference_score.uncertainty)),
+        escalation: Some((escalates(decision), escalates(reference_decision))),
+        scoring_nanoseconds: Some((candidate.nanoseconds, reference.nanoseconds)),
+    }
+}
+
+fn escalates(decision: Decision) -> bool {
+    decision.tier == Tier::Powerful
+}
+
+/// Microseconds since then.
+pub(super) fn micros(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e6
+}
