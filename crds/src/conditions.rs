@@ -116,6 +116,8 @@ pub mod reasons {
         ROLLED_BACK = "RolledBack";
         /// Another model was wished for while this one was on trial.
         SUPERSEDED = "Superseded";
+        /// No pod has the superseded candidate any more: the next trial may begin.
+        RELEASED = "Released";
         /// The spec names the stable model again: the trial ends without quarantine.
         REVERTED = "Reverted";
         /// The configuration changed during the trial; the evidence starts again.

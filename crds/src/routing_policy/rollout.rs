@@ -149,7 +149,7 @@ impl Default for GuardsSpec {
 }
 
 /// What happens when a step's deadline passes without a verdict.
-#[derive(Deserialize, Serialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Deserialize, Serialize, Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema)]
 pub enum OnDeadline {
     /// Weight 0, and wait.
     Pause,

@@ -1,9 +1,10 @@
-//! What the pods are told: made from the record, with an epoch that rises with every change.
+//! What the pods are told: made from the record, with an epoch that rises with every change. The watch is part of what
+//! they boot with: a pod that starts again without an operator still has its way back.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use tinydancer_crds::Digest;
-use tinydancer_protocol::{Assignment, ModelState, RefusalReason, Trial};
+use tinydancer_protocol::{Assignment, ModelState, RefusalReason, Trial, Watch};
 
 use crate::{
     fleet::{FleetView, model_state, newest_epoch},
@@ -57,7 +58,15 @@ fn wished(record: &Record, settings: &Settings) -> Assignment {
         Rollout::Promoting => candidate.map(|trial| trial.model.clone()).or(stable),
         _ => stable,
     };
-    Assignment { stable, trial, ..record.assignment.clone() }
+    let watch = match (record.rollout, candidate, &record.previous) {
+        (Rollout::Watching, Some(promoted), Some(previous)) => Some(Watch {
+            previous: previous.model.clone(),
+            attempt: promoted.attempt,
+            guards: promoted.guards.clone(),
+        }),
+        _ => None,
+    };
+    Assignment { stable, trial, watch, ..record.assignment.clone() }
 }
 
 fn same_content(one: &Assignment, other: &Assignment) -> bool {
@@ -111,17 +120,19 @@ fn lacking(
     };
     let stable = record.assignment.stable.iter().map(|model| model.digest);
     let trial = record.assignment.trial.iter().map(|trial| trial.model.digest);
+    let previous = record.assignment.watch.iter().map(|watch| watch.previous.digest);
     stable
         .chain(trial)
+        .chain(previous)
         .filter(|digest| available.contains(digest))
         .filter(|digest| model_state(report, *digest) == Some(&ModelState::Missing))
         .collect()
 }
 
-/// A pod that was asked this long ago is asked again. While a trial runs every look asks, but for those that events
+/// A pod that was asked this long ago is asked again. In a trial and in the watch every look asks, but for those that events
 /// cause in between.
 fn interval(record: &Record, settings: &Settings) -> Duration {
-    if record.rollout.is_active() { settings.poll_interval / 2 } else { settings.settled_interval }
+    if record.rollout.is_followed() { settings.poll_interval / 2 } else { settings.settled_interval }
 }
 
 /// When to look again: at the short interval while pods are worked on or have to be told something, else when the next
@@ -133,7 +144,7 @@ pub(crate) fn wake(record: &Record, observed: &Observed) -> Duration {
         let lacks = !lacking(record, fleet, pod, &observed.available).is_empty();
         pod.silent_for <= settings.blind_limit && (lacks || !fleet.acknowledges(pod))
     };
-    if record.rollout.is_active() || observed.pods.iter().any(is_awaited) {
+    if record.rollout.is_followed() || observed.pods.iter().any(is_awaited) {
         return settings.poll_interval;
     }
     let turns = observed.pods.iter().map(|pod| settings.settled_interval.saturating_sub(pod.silent_for));

@@ -5,7 +5,13 @@ use tinydancer_crds::{
     conditions::{Wish, reasons, types},
 };
 
-use crate::{fleet::lost, observed::Observed, record::Record, resolve::Target, rollout::Rollout};
+use crate::{
+    fleet::lost,
+    observed::Observed,
+    record::Record,
+    resolve::Target,
+    rollout::{Rollout, SampleRatio, sample_ratio},
+};
 
 /// Problems named in one message; the rest is counted.
 const NAMED_PROBLEMS: usize = 5;
@@ -51,7 +57,7 @@ impl Findings<'_> {
 
     /// Whether the model on trial is the one that the spec vouches for.
     fn is_vouched(&self) -> bool {
-        matches!(self.target, Some(Target::Model { trusted: true, .. })) && self.rollout().is_active()
+        matches!(self.target, Some(Target::Model { trusted: true, .. })) && self.rollout().is_under_way()
     }
 
     fn rollout(&self) -> Rollout {
@@ -94,7 +100,7 @@ fn reconciling(findings: &Findings<'_>) -> Wish {
         return wish(types::RECONCILING, Some(false), problem.reason, message);
     }
     if let Some(trial) = findings.record.and_then(|record| record.trial.as_ref())
-        && findings.rollout().is_active()
+        && findings.rollout().is_under_way()
     {
         let message = format!("{} is in {:?}", trial.model.name, findings.rollout().shown());
         return wish(types::RECONCILING, Some(true), reasons::ROLLOUT_IN_PROGRESS, message);
@@ -160,7 +166,7 @@ fn fleet_available(findings: &Findings<'_>) -> Wish {
 fn fleet(findings: &Findings<'_>) -> String {
     let wished = findings.replicas.map_or_else(|| "?".to_owned(), |replicas| replicas.to_string());
     let mut message = format!("{} of {wished} router pods are ready", findings.ready_pods());
-    if findings.rollout().is_active() {
+    if findings.rollout().is_under_way() {
         let lost: Vec<&str> =
             lost(&findings.observed.pods, &findings.observed.settings).map(|pod| pod.name.as_str()).collect();
         if !lost.is_empty() {
@@ -171,17 +177,33 @@ fn fleet(findings: &Findings<'_>) -> String {
     message
 }
 
+/// Speaks of the model on trial, and after its promotion of the same model in the watch.
 fn candidate_healthy(findings: &Findings<'_>) -> Wish {
     let type_ = types::CANDIDATE_HEALTHY;
-    let Some(trial) = findings.record.and_then(|record| record.trial.as_ref()) else {
+    let Some((record, trial)) =
+        findings.record.and_then(|record| record.trial.as_ref().map(|trial| (record, trial)))
+    else {
         return wish(type_, None, reasons::SETTLED, "no model is on trial".to_owned());
     };
-    match findings.rollout() {
-        Rollout::RollingBack { cause } | Rollout::RolledBack { cause } => {
+    let name = &trial.model.name;
+    match (record.rollout, record.armed()) {
+        (Rollout::RollingBack { cause } | Rollout::RolledBack { cause }, _) => {
             wish(type_, Some(false), cause.reason(), trial.message.clone())
         }
-        Rollout::Paused { reason, .. } => wish(type_, None, reason.reason(), trial.message.clone()),
-        _ => wish(type_, Some(true), reasons::NO_HARM_FOUND, format!("{} shows no harm", trial.model.name)),
+        (Rollout::Paused { reason, .. }, _) => wish(type_, None, reason.reason(), trial.message.clone()),
+        (_, Some(previous)) => {
+            let message = format!("{name} shows no harm in the watch; {} stays armed", previous.model.name);
+            wish(type_, Some(true), reasons::NO_HARM_FOUND, message)
+        }
+        _ if sample_ratio(record).is_some_and(SampleRatio::is_uneven) => {
+            let message = format!(
+                "the routers do not split the requests as the weight says, so {name} holds its share until they do: see \
+                 status.rollout.sampleRatio; leases that end between two calls and requests that {name} gives no \
+                 score on are the usual causes"
+            );
+            wish(type_, None, reasons::SAMPLE_RATIO_MISMATCH, message)
+        }
+        _ => wish(type_, Some(true), reasons::NO_HARM_FOUND, format!("{name} shows no harm")),
     }
 }
 

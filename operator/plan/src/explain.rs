@@ -1,12 +1,17 @@
 //! Transitions in words: what happened, with the numbers that decided.
 
-use tinydancer_crds::{conditions::reasons, routing_policy::RolloutState};
+use tinydancer_crds::{
+    APPROVE_ANNOTATION,
+    conditions::reasons,
+    routing_policy::{RolloutState, TransitionEvidence},
+};
 use tinydancer_guards::{GuardJudgement, Judgement};
 
 use crate::{
     plan::{Event, EventKind},
-    record::Record,
+    record::{Record, TrialRecord},
     rollout::{Cause, Judged, PauseReason, Rollout, Transition},
+    status,
 };
 
 /// Characters of a pod's own words that are passed on: an event takes a thousand in all.
@@ -19,51 +24,94 @@ pub(crate) fn message(
     record: &Record,
     target: Option<&str>,
 ) -> String {
-    let name = record.trial.as_ref().map_or("", |trial| trial.model.name.as_str());
+    let name = match transition.to {
+        Rollout::Staging { .. } => target,
+        _ => record.trial.as_ref().map(|trial| trial.model.name.as_str()),
+    };
+    format!("{}: {}", name.unwrap_or("the model"), what(transition, judged, record, target))
+}
+
+fn what(transition: Transition, judged: &Judged, record: &Record, target: Option<&str>) -> String {
     let numbers = || judged.judgement.as_ref().map_or_else(|| "no evidence yet".to_owned(), numbers);
+    let target = target.unwrap_or("another model");
     match transition.to {
-        Rollout::Staging { trusted: false } => {
-            format!("{}: every pod fetches, verifies and tests it", target.unwrap_or(name))
-        }
+        Rollout::Staging { trusted: false } => "every pod fetches, verifies and tests it".to_owned(),
         Rollout::Staging { trusted: true } => {
-            format!(
-                "{}: the spec vouches for it; every pod fetches, verifies and tests it",
-                target.unwrap_or(name)
-            )
+            "the spec vouches for it; every pod fetches, verifies and tests it".to_owned()
         }
-        Rollout::Shadow if transition.reason == reasons::CONFIGURATION_CHANGED => {
-            format!("{name}: the configuration changed; the evidence under the old one is dropped")
+        _ if transition.reason == reasons::CONFIGURATION_CHANGED => {
+            "the configuration changed; the evidence under the old one is dropped".to_owned()
         }
-        Rollout::Shadow => format!("{name}: scored on every request, deciding none"),
+        _ if transition.reason == reasons::RESUMED => format!("its growth goes on; {}", numbers()),
+        _ if transition.reason == reasons::APPROVED => format!("what comes next was approved; {}", numbers()),
+        Rollout::Shadow => "scored on every request, deciding none".to_owned(),
         Rollout::Canary(step) => {
-            format!("{name}: step {} decides {} % of the requests; {}", step.step + 1, step.weight, numbers())
+            format!("step {} decides {} % of the requests; {}", step.step + 1, step.weight, numbers())
         }
-        Rollout::Promoting => format!("{name}: becoming the stable model on every pod; {}", numbers()),
-        Rollout::Stable => format!("{name}: the stable model on every pod"),
-        Rollout::Paused { reason, .. } => format!("{name}: {}; {}", pause(reason), numbers()),
-        Rollout::RollingBack { cause } => format!("{name}: {}", rollback(cause, judged, &numbers)),
-        Rollout::RolledBack { .. } => format!("{name}: no pod serves it any more"),
-        Rollout::Superseded => {
+        Rollout::Promoting if transition.reason == reasons::PROMOTED_BY_HAND => {
+            format!("promoted by annotation: becoming the stable model on every pod; {}", numbers())
+        }
+        Rollout::Promoting if matches!(record.rollout, Rollout::Staging { .. }) => {
+            "becoming the stable model on every pod; the spec vouches for it".to_owned()
+        }
+        Rollout::Promoting => format!("becoming the stable model on every pod; {}", numbers()),
+        Rollout::Watching => format!("the stable model on every pod; {}; {}", watched(record), numbers()),
+        Rollout::Stable => stable(record, &numbers),
+        Rollout::Paused { reason, .. } => {
+            let paused = Record { rollout: transition.to, ..record.clone() };
+            format!("{}; {}", pause(reason, &paused), numbers())
+        }
+        Rollout::RollingBack { cause } => rollback(cause, judged, record, &numbers),
+        Rollout::RolledBack { .. } => "no pod serves it any more".to_owned(),
+        Rollout::Superseded => format!("taken out of traffic, because {target} is wished for"),
+    }
+}
+
+/// At promotion: what the model that serves until now is kept for.
+fn watched(record: &Record) -> String {
+    let seconds = record.trial.as_ref().map_or(0, |trial| trial.watch_seconds);
+    let previous = record.stable.as_ref().map_or("the model before", |stable| stable.model.name.as_str());
+    format!("{previous} stays armed for {seconds} s")
+}
+
+/// Four ways lead to rest.
+fn stable(record: &Record, numbers: &impl Fn() -> String) -> String {
+    let serves = record.stable.as_ref().map_or("no model", |stable| stable.model.name.as_str());
+    match record.rollout {
+        Rollout::Watching => {
+            let previous = record.armed().map_or("the model before", |previous| previous.model.name.as_str());
+            format!("nothing was found in the watch; {previous} is let go; {}", numbers())
+        }
+        Rollout::Superseded => format!("no pod has it any more; {serves} serves"),
+        Rollout::RolledBack { .. } => format!("put aside: {serves} is wished for and serves"),
+        _ => match record.trial.as_ref().map(|trial| trial.evidence.pods()) {
+            Some(pods) if pods > 0 => format!("the stable model on every pod; {}", numbers()),
+            _ => "the stable model on every pod".to_owned(),
+        },
+    }
+}
+
+fn pause(reason: PauseReason, record: &Record) -> String {
+    match reason {
+        PauseReason::Policy => "`spec.paused` stops its growth; guards go on".to_owned(),
+        PauseReason::AwaitingApproval => {
+            let awaited = |trial: &TrialRecord| status::awaited(trial, record.rollout);
+            let value = record.trial.as_ref().and_then(awaited).map(|step| step.to_string());
             format!(
-                "{name}: taken out of traffic, because {} is wished for",
-                target.unwrap_or("another model")
+                "the evidence allows what comes next, and the policy asks for approval: set the annotation \
+                 {APPROVE_ANNOTATION} to '{}'",
+                value.unwrap_or_default()
             )
         }
-    }
-}
-
-const fn pause(reason: PauseReason) -> &'static str {
-    match reason {
-        PauseReason::Policy => "`spec.paused` stops its growth; guards go on",
-        PauseReason::Blind => "no pod reports; it waits without traffic",
+        PauseReason::Blind => "no pod reports; it waits without traffic".to_owned(),
         PauseReason::InsufficientData => {
-            "the step's deadline passed without a verdict; it waits without traffic"
+            "the step's deadline passed without a verdict; it waits without traffic".to_owned()
         }
     }
 }
 
-fn rollback(cause: Cause, judged: &Judged, numbers: &impl Fn() -> String) -> String {
-    match cause {
+fn rollback(cause: Cause, judged: &Judged, record: &Record, numbers: &impl Fn() -> String) -> String {
+    let why = match cause {
         Cause::GuardCrossed => numbers(),
         Cause::PodTripped => match &judged.trip {
             Some((pod, cause)) => format!("pod {pod} tripped it by itself ({cause}); {}", numbers()),
@@ -76,17 +124,27 @@ fn rollback(cause: Cause, judged: &Judged, numbers: &impl Fn() -> String) -> Str
             None => "a pod refuses it".to_owned(),
         },
         Cause::Aborted => format!("aborted by annotation; {}", numbers()),
+        Cause::Reverted if record.armed().is_some() => {
+            "the spec names the model that served before".to_owned()
+        }
         Cause::Reverted => "the spec names the stable model again".to_owned(),
         Cause::DeadlineExceeded => format!("the step's deadline passed without a verdict; {}", numbers()),
+    };
+    match record.armed() {
+        Some(previous) => {
+            format!("{why}; found in the watch after promotion: {} serves again", previous.model.name)
+        }
+        None => why,
     }
 }
 
-/// The guard that decides, or all of them where none stands out.
+/// The guard that decides, or all that saw anything where none stands out.
 fn numbers(judgement: &Judgement) -> String {
-    match judgement.decisive_judgement() {
-        Some(guard) => describe(guard),
-        None => judgement.guards.iter().map(describe).collect::<Vec<_>>().join("; "),
+    if let Some(guard) = judgement.decisive_judgement() {
+        return describe(guard);
     }
+    let seen = judgement.guards.iter().filter(|guard| guard.observations > 0);
+    seen.map(describe).collect::<Vec<_>>().join("; ")
 }
 
 fn describe(guard: &GuardJudgement) -> String {
@@ -112,19 +170,49 @@ pub(crate) fn decimals(number: f64) -> String {
     if text == "-0.000" { "0.000".to_owned() } else { text }
 }
 
-/// The event of a transition; none for what only clears the view.
-pub(crate) fn event(transition: Transition, from: Rollout, model: String, message: String) -> Option<Event> {
-    if transition.to == Rollout::Stable && from != Rollout::Promoting {
+/// The numbers behind a transition: of the guard that decided, or was furthest from it. `None` for the start of a trial
+/// and where nothing was seen.
+pub(crate) fn evidence(
+    transition: Transition,
+    judged: &Judged,
+    record: &Record,
+) -> Option<TransitionEvidence> {
+    if matches!(transition.to, Rollout::Staging { .. }) {
         return None;
     }
+    let judgement = judged.judgement.as_ref()?;
+    let pods = record.trial.as_ref()?.evidence.pods();
+    let lacks = |guard: &GuardJudgement| guard.safe_log_e_value - guard.safe_log_e_value_to_pass;
+    let guard = judgement.decisive_judgement().or_else(|| {
+        let seen = judgement.guards.iter().filter(|guard| guard.observations > 0);
+        seen.min_by(|left, right| lacks(left).total_cmp(&lacks(right)))
+    })?;
+    Some(TransitionEvidence {
+        guard: guard.guard.to_string(),
+        verdict: status::shown(judgement.verdict),
+        estimate: guard.estimate.map_or_else(|| "none".to_owned(), decimals),
+        interval: interval(guard),
+        limit: decimals(guard.limit),
+        log_e_value: decimals(guard.log_e_value),
+        safe_log_e_value: decimals(guard.safe_log_e_value),
+        samples: status::number(guard.observations),
+        pods: i32::try_from(pods).unwrap_or(i32::MAX),
+    })
+}
+
+/// The event of a transition: each has exactly one, with its own reason.
+pub(crate) fn event(transition: Transition, model: String, message: String) -> Event {
     let kind = match transition.to.shown() {
         RolloutState::RollingBack | RolloutState::RolledBack => match transition.to {
             Rollout::RollingBack { cause: Cause::Reverted }
             | Rollout::RolledBack { cause: Cause::Reverted } => EventKind::Normal,
             _ => EventKind::Warning,
         },
-        RolloutState::Paused if transition.reason != reasons::PAUSED => EventKind::Warning,
+        RolloutState::Paused => match transition.reason {
+            reasons::PAUSED | reasons::AWAITING_APPROVAL => EventKind::Normal,
+            _ => EventKind::Warning,
+        },
         _ => EventKind::Normal,
     };
-    Some(Event { kind, reason: transition.reason, message, model })
+    Event { kind, reason: transition.reason, message, model }
 }

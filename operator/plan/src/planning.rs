@@ -20,7 +20,7 @@ use crate::{
     plan::{Commit, Event, Plan},
     record::{RECORD_VERSION, Record, StepClock, TemplateInputs},
     resolve::{self, Target},
-    rollout::{EvidenceBank, Rollout, counts, judged, step},
+    rollout::{EvidenceBank, Owner, Rollout, counts, judged, step},
     status,
 };
 
@@ -88,12 +88,12 @@ fn planned(
     adopt(&mut record, &policy.identity);
     let target = valid.map(|valid| resolve::target(valid, &record, &observed.models));
     let is_due = absorb(&mut record, observed, now);
-    let events = transition(&mut record, valid, &policy.commands, target.as_ref(), observed, now);
+    let event = transition(&mut record, valid, &policy.commands, target.as_ref(), observed, now);
     if let Some(valid) = valid {
         configure(&mut record, &recorded, valid, observed);
     }
     assignment::renew(&mut record, &recorded.assignment, observed);
-    if !is_due && events.is_none() && is_only_evidence(&record, &recorded) {
+    if !is_due && event.is_none() && is_only_evidence(&record, &recorded) {
         record = recorded;
     }
     let mut problems = problems.to_vec();
@@ -112,7 +112,7 @@ fn planned(
         _ => wake,
     };
     let commit = commit(policy, observed, valid, record);
-    Plan { commit, status, events: events.unwrap_or_default(), actions, wake }
+    Plan { commit, status, events: event.into_iter().collect(), actions, wake }
 }
 
 /// The record of a fleet that is seen for the first time.
@@ -154,14 +154,17 @@ fn template(valid: &ValidPolicy, observed: &Observed) -> TemplateInputs {
 }
 
 /// Takes up the record of a policy of the same name. Its stable model is trusted, its trial is not: the evidence
-/// belongs to pods that are gone.
+/// belongs to pods that are gone. A watch goes on with evidence of its own.
 fn adopt(record: &mut Record, identity: &PolicyIdentity) {
     if record.assignment.policy == *identity {
         return;
     }
-    if record.rollout.is_active() {
+    if record.rollout.is_under_way() {
         record.rollout = Rollout::Stable;
         record.trial = None;
+    }
+    if let Some(trial) = record.trial.as_mut().filter(|_| record.rollout == Rollout::Watching) {
+        trial.evidence = EvidenceBank::default();
     }
     record.assignment.policy = identity.clone();
 }
@@ -170,19 +173,24 @@ fn adopt(record: &mut Record, identity: &PolicyIdentity) {
 /// happened.
 fn absorb(record: &mut Record, observed: &Observed, now: Timestamp) -> bool {
     let counts = counts(record, observed);
-    let uid = record.assignment.policy.uid.clone();
     let configuration = record.assignment.configuration.digest();
-    let is_active = record.rollout.is_active();
-    let Some(trial) = record.trial.as_mut().filter(|_| is_active) else { return false };
+    let is_followed = record.rollout.is_followed();
+    let Some(trial) = record.trial.as_mut().filter(|_| is_followed) else { return false };
+    let owner = Owner {
+        policy_uid: &record.assignment.policy.uid,
+        attempt: trial.attempt,
+        configuration,
+        phase: trial.phase,
+    };
     let before = (trial.evidence.clone(), trial.clock.counted_millis);
-    let is_due = trial.clock.is_due(now);
-    let has_banked = trial.evidence.absorb(&uid, trial.attempt, configuration, &observed.pods);
+    let is_due = trial.clock.is_due(trial.phase, now);
+    let has_banked = trial.evidence.absorb(owner, &observed.pods);
     trial.clock = trial.clock.moved(now, counts);
     let has_changed = before != (trial.evidence.clone(), trial.clock.counted_millis);
     has_banked || (is_due && has_changed)
 }
 
-/// Lets the rollout go on by at most one transition. `Some` where it did, with the events it makes.
+/// Lets the rollout go on by at most one transition. `Some` where it did, with the event it makes.
 fn transition(
     record: &mut Record,
     valid: Option<&ValidPolicy>,
@@ -190,7 +198,7 @@ fn transition(
     target: Option<&Target>,
     observed: &Observed,
     now: Timestamp,
-) -> Option<Vec<Event>> {
+) -> Option<Event> {
     let wish = target.map_or(crate::rollout::Wish::Unknown, |target| resolve::wish(target, record));
     let judged = judged(record, valid, commands, wish, observed, now);
     let from = record.rollout;
@@ -199,14 +207,16 @@ fn transition(
         Some(Target::Model { model, .. }) => Some(model),
         _ => None,
     };
-    let about = match transition.to {
+    let subject = match transition.to {
         Rollout::Staging { .. } => target.map(|model| model.name.clone()),
         _ => record.trial.as_ref().map(|trial| trial.model.name.clone()),
     };
     let message = explain::message(transition, &judged, record, target.map(|model| model.name.as_str()));
+    let event = explain::event(transition, subject.unwrap_or_default(), message.clone());
+    let evidence = explain::evidence(transition, &judged, record);
     let token = commands.retry.as_deref();
-    advance(record, transition, &Circumstances { target, token, message: message.clone(), now });
-    Some(explain::event(transition, from, about.unwrap_or_default(), message).into_iter().collect())
+    advance(record, transition, &Circumstances { target, token, message, evidence, now });
+    Some(event)
 }
 
 /// Takes over what the spec says and pods or objects are made from.
@@ -214,14 +224,21 @@ fn configure(record: &mut Record, recorded: &Record, valid: &ValidPolicy, observ
     record.assignment.configuration = valid.configuration.clone();
     let gathers = matches!(
         record.rollout,
-        Rollout::Staging { .. } | Rollout::Shadow | Rollout::Canary(_) | Rollout::Paused { .. }
+        Rollout::Staging { .. }
+            | Rollout::Shadow
+            | Rollout::Canary(_)
+            | Rollout::Paused { .. }
+            | Rollout::Watching
     );
     if let Some(trial) = record.trial.as_mut().filter(|_| gathers) {
         trial.steps = u32::try_from(valid.rollout.steps.len()).unwrap_or(u32::MAX);
         trial.margins = valid.configuration.guards;
     }
+    if let Some(trial) = record.trial.as_mut() {
+        trial.watch_seconds = valid.rollout.watch_seconds;
+    }
     // Pods are not replaced under a trial.
-    if !recorded.rollout.is_active() {
+    if !recorded.rollout.is_under_way() {
         record.template = template(valid, observed);
     }
 }
@@ -256,7 +273,7 @@ fn hindrances(
     match target {
         Some(Target::Unusable(problem)) => problems.push(problem.clone()),
         Some(Target::Model { model, .. })
-            if !record.rollout.is_active() && record.is_quarantined(model.digest) =>
+            if !record.rollout.is_under_way() && record.is_quarantined(model.digest) =>
         {
             problems.push(Problem {
                 field: "spec.model.name".to_owned(),

@@ -11,7 +11,7 @@ use tinydancer_crds::{
     valid::GuardMargins,
 };
 use tinydancer_guards::ApplicableGuards;
-use tinydancer_protocol::{AssignedModel, Assignment};
+use tinydancer_protocol::{AssignedModel, Assignment, EvidencePhase};
 
 use crate::rollout::{EvidenceBank, Rollout};
 
@@ -44,11 +44,11 @@ pub struct Record {
     pub template: TemplateInputs,
     /// The model that is trusted.
     pub stable: Option<StableModel>,
-    /// The model that was trusted before.
-    pub previous: Option<AssignedModel>,
+    /// The model that was trusted before; armed in [`Rollout::Watching`].
+    pub previous: Option<StableModel>,
     /// Where the trial is.
     pub rollout: Rollout,
-    /// The model on trial or last tried; `None` exactly in [`Rollout::Stable`].
+    /// The model on trial, watched or last tried; `None` exactly in [`Rollout::Stable`].
     pub trial: Option<TrialRecord>,
     /// Number of the last trial.
     pub attempt: u64,
@@ -78,6 +78,8 @@ pub struct StableModel {
     pub pairs: u64,
     /// Since when it is trusted.
     pub since: Timestamp,
+    /// How it became that, for people.
+    pub message: String,
 }
 
 /// A model on trial.
@@ -88,6 +90,8 @@ pub struct TrialRecord {
     pub model: AssignedModel,
     /// Number of the trial.
     pub attempt: u64,
+    /// Which of the attempt's two tests the evidence belongs to.
+    pub phase: EvidencePhase,
     /// The guards that can be judged.
     pub guards: ApplicableGuards,
     /// The limits under which the evidence is gathered.
@@ -96,6 +100,8 @@ pub struct TrialRecord {
     pub evidence: EvidenceBank,
     /// Steps of the canary when the spec was last read.
     pub steps: u32,
+    /// Seconds of the watch when the spec was last read.
+    pub watch_seconds: u64,
     /// When the state was entered.
     pub since: Timestamp,
     /// Why it was entered, one of [`tinydancer_crds::conditions::reasons`].
@@ -163,7 +169,10 @@ pub enum RecordError {
     )]
     Malformed(#[source] serde_json::Error),
     /// State and trial contradict each other.
-    #[error("`trial` must be there exactly if `rollout` is not 'Stable': restore the record from a backup")]
+    #[error(
+        "`trial` must be there exactly if `rollout` is not 'Stable', and `stable` and `previous` if it is 'Watching': \
+         restore the record from a backup"
+    )]
     Inconsistent,
 }
 
@@ -180,10 +189,18 @@ impl Record {
             other => return Err(RecordError::Version(other.unwrap_or_default())),
         }
         let record: Self = serde_json::from_value(value).map_err(RecordError::Malformed)?;
-        if record.trial.is_some() == (record.rollout == Rollout::Stable) {
+        let is_watched = record.rollout == Rollout::Watching;
+        if record.trial.is_some() == (record.rollout == Rollout::Stable)
+            || (is_watched && (record.stable.is_none() || record.previous.is_none()))
+        {
             return Err(RecordError::Inconsistent);
         }
         Ok(record)
+    }
+
+    /// The model that the watch leads back to.
+    pub fn armed(&self) -> Option<&StableModel> {
+        self.previous.as_ref().filter(|_| self.rollout == Rollout::Watching)
     }
 
     /// Whether this digest gets no traffic without a retry token.
@@ -208,6 +225,9 @@ pub(crate) fn push_bounded<T>(list: &mut Vec<T>, item: T, limit: usize) {
 /// Evidence and time are written to the record this often while a trial runs; status moves with it.
 pub(crate) const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
 
+/// The same in the watch, which lasts long and hardly ever finds anything.
+const WATCH_REFRESH_INTERVAL: Duration = Duration::from_mins(1);
+
 impl StepClock {
     /// A clock that begins now.
     pub(crate) fn started(now: Timestamp) -> Self {
@@ -229,7 +249,11 @@ impl StepClock {
     }
 
     /// Whether it is time to write evidence and time down.
-    pub(crate) fn is_due(self, now: Timestamp) -> bool {
-        Duration::try_from(now.duration_since(self.until)).is_ok_and(|gap| gap >= REFRESH_INTERVAL)
+    pub(crate) fn is_due(self, phase: EvidencePhase, now: Timestamp) -> bool {
+        let interval = match phase {
+            EvidencePhase::Trial => REFRESH_INTERVAL,
+            EvidencePhase::Watch => WATCH_REFRESH_INTERVAL,
+        };
+        Duration::try_from(now.duration_since(self.until)).is_ok_and(|gap| gap >= interval)
     }
 }

@@ -49,7 +49,8 @@ pub(crate) fn target(
         digest: observed.digest,
     };
     let in_use = record.stable.as_ref().is_some_and(|stable| stable.model.digest == model.digest)
-        || record.trial.as_ref().is_some_and(|trial| trial.model.digest == model.digest);
+        || record.trial.as_ref().is_some_and(|trial| trial.model.digest == model.digest)
+        || record.armed().is_some_and(|previous| previous.model.digest == model.digest);
     match &observed.artifact {
         Artifact::Verified => Target::Model { model, trusted },
         _ if in_use => Target::Model { model, trusted },
@@ -74,6 +75,8 @@ pub(crate) fn wish(target: &Target, record: &Record) -> Wish {
         Wish::Stable
     } else if record.trial.as_ref().is_some_and(|trial| trial.model.digest == model.digest) {
         Wish::Trial { trusted }
+    } else if record.armed().is_some_and(|previous| previous.model.digest == model.digest) {
+        Wish::Previous
     } else {
         Wish::Other { quarantined: record.is_quarantined(model.digest), trusted }
     }
@@ -85,7 +88,7 @@ pub(crate) fn deleted_in_use(
     models: &BTreeMap<ModelName, ObservedModel>,
 ) -> Option<Problem> {
     let stable = record.stable.as_ref().map(|stable| &stable.model);
-    let trial = record.trial.as_ref().filter(|_| record.rollout.is_active()).map(|trial| &trial.model);
+    let trial = record.trial.as_ref().filter(|_| record.rollout.is_under_way()).map(|trial| &trial.model);
     let gone = |model: &&AssignedModel| !models.values().any(|observed| observed.digest == model.digest);
     stable.into_iter().chain(trial).find(gone).map(|model| Problem {
         field: "spec.model.name".to_owned(),

@@ -1,17 +1,23 @@
 //! The status: a projection of the record, so that it can be lost.
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tinydancer_crds::{
     RoutingPolicyStatus,
     conditions::reasons,
-    routing_policy::{GuardStatus, ModelEntry, ModelIdentity, RolloutState, RolloutStatus, Verdict},
+    routing_policy::{
+        GuardStatus, ModelEntry, ModelIdentity, RolloutState, RolloutStatus, ShapeStatus, Verdict,
+        WatchStatus,
+    },
+    valid::ApprovedStep,
 };
+use tinydancer_guards::Shapes;
 use tinydancer_protocol::AssignedModel;
 
 use crate::{
     explain::{decimals, interval},
     record::{Record, StableModel, TrialRecord},
-    rollout::{CanaryStep, Cause, Halt, Rollout, judgement},
+    rollout::{CanaryStep, Cause, Halt, PauseReason, Rollout, judgement, sample_ratio},
 };
 
 /// Fills in everything that the record says.
@@ -34,6 +40,7 @@ fn identity(model: &AssignedModel) -> ModelIdentity {
 fn rollout(record: &Record) -> Option<RolloutStatus> {
     let epoch = number(record.assignment.epoch);
     if let Some(trial) = &record.trial {
+        let evidence = trial.evidence.merged();
         return Some(RolloutStatus {
             model: identity(&trial.model),
             state: record.rollout.shown(),
@@ -43,12 +50,12 @@ fn rollout(record: &Record) -> Option<RolloutStatus> {
             epoch,
             step: step(trial, record.rollout),
             weight_percent: i32::from(record.rollout.weight_percent()),
-            verdict: verdict(trial, record.rollout),
-            approval: None,
-            watch: None,
-            sample_ratio: None,
-            shape: None,
-            pairs: number(trial.evidence.merged().pairs),
+            verdict: trial_verdict(trial, record),
+            approval: awaited(trial, record.rollout).map(|step| step.to_string()),
+            watch: watch(trial, record),
+            sample_ratio: sample_ratio(record).map(|ratio| decimals(ratio.chance())),
+            shape: shape(&evidence.shapes),
+            pairs: number(evidence.pairs),
             guards: guards(trial),
             since: Time(trial.since),
         });
@@ -57,7 +64,7 @@ fn rollout(record: &Record) -> Option<RolloutStatus> {
         model: identity(&stable.model),
         state: RolloutState::Stable,
         reason: reasons::PROMOTED.to_owned(),
-        message: None,
+        message: Some(stable.message.clone()),
         attempt: number(stable.attempt),
         epoch,
         step: None,
@@ -73,10 +80,55 @@ fn rollout(record: &Record) -> Option<RolloutStatus> {
     })
 }
 
-/// Stable first, then the trial, then those that had their turn, newest first.
+/// In the watch the verdict by which the model was promoted stands until another is found.
+fn trial_verdict(trial: &TrialRecord, record: &Record) -> Option<Verdict> {
+    match (record.rollout, &record.stable) {
+        (Rollout::Watching, Some(promoted)) => promoted.verdict,
+        _ => verdict(trial, record.rollout),
+    }
+}
+
+/// What somebody has to approve.
+pub(crate) fn awaited(trial: &TrialRecord, rollout: Rollout) -> Option<ApprovedStep> {
+    let Rollout::Paused { reason: PauseReason::AwaitingApproval, at } = rollout else { return None };
+    let next = at.next_step();
+    Some(ApprovedStep { attempt: trial.attempt, step: (next < trial.steps).then_some(next) })
+}
+
+fn watch(trial: &TrialRecord, record: &Record) -> Option<WatchStatus> {
+    record.armed().map(|previous| WatchStatus {
+        previous: identity(&previous.model),
+        seconds: number(trial.watch_seconds),
+    })
+}
+
+/// `None` before anything was compared.
+fn shape(shapes: &Shapes) -> Option<ShapeStatus> {
+    let shown = |quantile: &dyn Fn(f64) -> Option<f64>| {
+        let values: Option<Vec<String>> =
+            [0.5, 0.9, 0.99].into_iter().map(|share| quantile(share).map(decimals)).collect();
+        values.map_or_else(|| "none".to_owned(), |values| values.join(", "))
+    };
+    let microseconds = |nanoseconds: f64| nanoseconds / 1000.0;
+    Some(ShapeStatus {
+        population_stability_index: decimals(shapes.population_stability_index()?),
+        kolmogorov_smirnov: decimals(shapes.kolmogorov_smirnov()?),
+        candidate_uncertainty: shown(&|share| shapes.candidate.quantile(share)),
+        stable_uncertainty: shown(&|share| shapes.stable.quantile(share)),
+        candidate_microseconds: shown(&|share| {
+            shapes.candidate_nanoseconds.quantile(share).map(microseconds)
+        }),
+        stable_microseconds: shown(&|share| shapes.stable_nanoseconds.quantile(share).map(microseconds)),
+    })
+}
+
+/// Stable first, then the trial or what the watch leads back to, then those that had their turn, newest first.
 fn models(record: &Record) -> Vec<ModelEntry> {
-    let trial = record.trial.as_ref().map(|trial| trial_entry(trial, record.rollout));
     let stable = record.stable.as_ref().map(|stable| stable_entry(stable, record));
+    let trial = record.trial.as_ref().map(|trial| match record.armed() {
+        Some(previous) => armed_entry(previous, trial),
+        None => trial_entry(trial, record.rollout),
+    });
     let past = record.past.iter().rev().cloned();
     let mut entries: Vec<ModelEntry> = Vec::new();
     for entry in stable.into_iter().chain(trial).chain(past) {
@@ -88,18 +140,55 @@ fn models(record: &Record) -> Vec<ModelEntry> {
 }
 
 fn stable_entry(stable: &StableModel, record: &Record) -> ModelEntry {
-    let compared = record.trial.as_ref().and_then(|trial| trial.evidence.uncertainty().stable_mean());
+    let uncertainty = record.trial.as_ref().map(|trial| trial.evidence.uncertainty());
+    let (share, compared) = match record.rollout {
+        Rollout::Watching => (100, uncertainty.and_then(|sum| sum.candidate_mean())),
+        rollout => (100 - i32::from(rollout.weight_percent()), uncertainty.and_then(|sum| sum.stable_mean())),
+    };
     ModelEntry {
         digest: stable.model.digest.to_string(),
         name: stable.model.name.clone(),
         state: RolloutState::Stable,
         step: None,
-        weight_percent: 100 - i32::from(record.rollout.weight_percent()),
+        weight_percent: share,
         verdict: stable.verdict,
         uncertainty: compared.or(stable.uncertainty).map(decimals),
         reason: reasons::PROMOTED.to_owned(),
-        message: None,
+        message: Some(stable.message.clone()),
         since: Time(stable.since),
+    }
+}
+
+/// The model that served before, while the watch may lead back to it.
+fn armed_entry(previous: &StableModel, promoted: &TrialRecord) -> ModelEntry {
+    let seconds = i64::try_from(promoted.watch_seconds).unwrap_or(i64::MAX);
+    let until = promoted
+        .since
+        .checked_add(SignedDuration::from_secs(seconds))
+        .map_or_else(|_| "the watch ends".to_owned(), |until| until.to_string());
+    let message = format!(
+        "{}: {} took its place; it stays armed until {until} at least: the guards, an abort or its name in the spec \
+         lead back to it at once",
+        previous.model.name, promoted.model.name
+    );
+    let mean = promoted.evidence.uncertainty().stable_mean();
+    let previous = StableModel { uncertainty: mean.or(previous.uncertainty), ..previous.clone() };
+    superseded_entry(&previous, message, promoted.since)
+}
+
+/// A model that was trusted, after another took its place.
+pub(crate) fn superseded_entry(previous: &StableModel, message: String, since: Timestamp) -> ModelEntry {
+    ModelEntry {
+        digest: previous.model.digest.to_string(),
+        name: previous.model.name.clone(),
+        state: RolloutState::Superseded,
+        step: None,
+        weight_percent: 0,
+        verdict: previous.verdict,
+        uncertainty: previous.uncertainty.map(decimals),
+        reason: reasons::SUPERSEDED.to_owned(),
+        message: Some(message),
+        since: Time(since),
     }
 }
 
@@ -134,7 +223,7 @@ pub(crate) fn verdict(trial: &TrialRecord, rollout: Rollout) -> Option<Verdict> 
     }
 }
 
-const fn shown(verdict: tinydancer_guards::Verdict) -> Verdict {
+pub(crate) const fn shown(verdict: tinydancer_guards::Verdict) -> Verdict {
     match verdict {
         tinydancer_guards::Verdict::Pass => Verdict::Pass,
         tinydancer_guards::Verdict::Fail => Verdict::Fail,
@@ -170,6 +259,6 @@ fn guards(trial: &TrialRecord) -> Vec<GuardStatus> {
         .collect()
 }
 
-fn number(number: u64) -> i64 {
+pub(crate) fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

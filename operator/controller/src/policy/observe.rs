@@ -288,7 +288,7 @@ impl Look<'_> {
 fn recorded(record: &ObservedRecord) -> BTreeSet<Digest> {
     let ObservedRecord::Present { record, .. } = record else { return BTreeSet::new() };
     let stable = record.stable.as_ref().map(|stable| stable.model.digest);
-    let previous = record.previous.as_ref().map(|model| model.digest);
+    let previous = record.previous.as_ref().map(|previous| previous.model.digest);
     let trial = record.trial.as_ref().map(|trial| trial.model.digest);
     stable.into_iter().chain(previous).chain(trial).collect()
 }

@@ -1,17 +1,21 @@
 //! Evidence that outlives reports: the last word of every process that gathers it, and the sum of those that ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tinydancer_crds::Digest;
-use tinydancer_guards::{EvidenceSnapshot, merge};
-use tinydancer_protocol::{Report, TrialEvidence};
+use tinydancer_guards::{BasisPoints, EvidenceSnapshot, merge, sample_ratio};
+use tinydancer_protocol::{EvidenceOwner, EvidencePhase, Report, TrialEvidence};
 use uuid::Uuid;
 
 use crate::{observed::ObservedPod, record::push_bounded};
 
-/// Processes that ended and whose late reports are recognised; the oldest goes.
+/// Processes that ended and whose late reports are recognised, and their pods; the oldest goes.
 const CLOSED_LIMIT: usize = 256;
+
+/// A split between the arms that has less than this chance is not what the weight says (Fabijan et al., KDD 2019, use
+/// 0.0005).
+const UNEVEN: f64 = 0.001;
 
 /// The evidence of one attempt under one configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,6 +31,33 @@ pub struct EvidenceBank {
     pub banked_step: StepCount,
     /// Incarnations that were banked: a late report of theirs counts for nothing.
     pub closed: Vec<Uuid>,
+    /// Uids of the pods whose evidence was banked.
+    pub banked_pods: Vec<String>,
+}
+
+/// To whom the evidence must belong, whatever the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner<'a> {
+    pub(crate) policy_uid: &'a str,
+    pub(crate) attempt: u64,
+    pub(crate) configuration: Digest,
+    pub(crate) phase: EvidencePhase,
+}
+
+/// How likely a split between the arms as uneven as the most uneven pod's is, if every pod keeps the weight.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SampleRatio(f64);
+
+impl SampleRatio {
+    /// The chance, 0 to 1.
+    pub const fn chance(self) -> f64 {
+        self.0
+    }
+
+    /// Whether growth has to wait.
+    pub const fn is_uneven(self) -> bool {
+        self.0 < UNEVEN
+    }
 }
 
 /// The last word of one process.
@@ -41,6 +72,10 @@ pub struct OpenEvidence {
     pub uncertainty: UncertaintySum,
     /// What it did at the epoch that held there.
     pub step: StepCount,
+    /// Different buckets that the candidate decided for at that epoch.
+    pub candidate_buckets: u32,
+    /// Different buckets that the stable model decided for.
+    pub stable_buckets: u32,
 }
 
 /// Sums of uncertainty over pairs, so that means can be taken over processes.
@@ -73,21 +108,12 @@ impl EvidenceBank {
     /// Takes what the pods report. Evidence of exactly this owner (whatever the incarnation) replaces the last word of
     /// its process; a process whose pod is gone, or whose pod runs another process, is banked, once. Returns whether any
     /// was.
-    pub(crate) fn absorb(
-        &mut self,
-        policy_uid: &str,
-        attempt: u64,
-        configuration: Digest,
-        pods: &[ObservedPod],
-    ) -> bool {
+    pub(crate) fn absorb(&mut self, expected: Owner<'_>, pods: &[ObservedPod]) -> bool {
         for pod in pods {
             let Some(report) = &pod.report else { continue };
             let Some(evidence) = &report.evidence else { continue };
             let owner = &evidence.owner;
-            let belongs = owner.policy_uid == policy_uid
-                && owner.attempt == attempt
-                && owner.configuration_digest == configuration
-                && owner.incarnation == report.incarnation;
+            let belongs = expected.matches(owner) && owner.incarnation == report.incarnation;
             if belongs && !self.closed.contains(&owner.incarnation) && is_plausible(&evidence.snapshot) {
                 self.open.insert(owner.incarnation, OpenEvidence::of(&pod.uid, report, evidence));
             }
@@ -110,6 +136,29 @@ impl EvidenceBank {
             std::cmp::Ordering::Greater => {}
         }
         push_bounded(&mut self.closed, incarnation, CLOSED_LIMIT);
+        if last.snapshot.pairs > 0 && !self.banked_pods.contains(&last.pod_uid) {
+            push_bounded(&mut self.banked_pods, last.pod_uid, CLOSED_LIMIT);
+        }
+    }
+
+    /// How many pods saw anything.
+    pub fn pods(&self) -> usize {
+        let open = self.open.values().filter(|last| last.snapshot.pairs > 0).map(|last| &last.pod_uid);
+        open.chain(&self.banked_pods).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Whether the arms got the buckets that this weight gives them, by what each process saw at this epoch. Pods see the
+    /// same keys, so they are never added up: the smallest chance counts, times the pods that give one (Bonferroni).
+    /// `None` where no pod has seen enough to say.
+    pub fn sample_ratio(&self, epoch: u64, weight: BasisPoints) -> Option<SampleRatio> {
+        let chances: Vec<f64> = self
+            .open
+            .values()
+            .filter(|last| last.step.epoch == epoch)
+            .filter_map(|last| sample_ratio(weight, last.candidate_buckets, last.stable_buckets))
+            .collect();
+        let smallest = chances.iter().copied().reduce(f64::min)?;
+        Some(SampleRatio((smallest * chances.len() as f64).min(1.0)))
     }
 
     /// Everything every process saw.
@@ -175,7 +224,18 @@ impl OpenEvidence {
                 candidate_decisions: report.step.candidate_decisions,
                 pairs: report.step.pairs,
             },
+            candidate_buckets: report.step.candidate_buckets,
+            stable_buckets: report.step.stable_buckets,
         }
+    }
+}
+
+impl Owner<'_> {
+    fn matches(self, owner: &EvidenceOwner) -> bool {
+        owner.policy_uid == self.policy_uid
+            && owner.attempt == self.attempt
+            && owner.configuration_digest == self.configuration
+            && owner.phase == self.phase
     }
 }
 

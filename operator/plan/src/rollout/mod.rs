@@ -5,7 +5,8 @@ mod signals;
 mod state;
 mod step;
 
-pub use banked::{EvidenceBank, OpenEvidence, StepCount, UncertaintySum};
-pub(crate) use signals::{Judged, counts, judged, judgement};
+pub(crate) use banked::Owner;
+pub use banked::{EvidenceBank, OpenEvidence, SampleRatio, StepCount, UncertaintySum};
+pub(crate) use signals::{Judged, counts, judged, judgement, sample_ratio};
 pub use state::{CanaryStep, Cause, Halt, PauseReason, Rollout};
-pub use step::{Signals, Transition, Wish, step};
+pub use step::{Approval, Signals, Transition, Wish, step};

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tinydancer_crds::{
-    ValidPolicy,
-    valid::{Commands, GuardMargins},
+    ValidPolicy, routing_policy,
+    valid::{ApprovedStep, Commands, GuardMargins},
 };
 use tinydancer_guards::{GuardSettings, Judgement, TripCause, Verdict, judge};
 use tinydancer_protocol::ModelState;
 
 use super::{
+    banked::SampleRatio,
     state::{Halt, PauseReason, Rollout},
-    step::{Signals, Wish},
+    step::{Approval, Signals, Wish},
 };
 use crate::{
     fleet::{FleetView, is_silent, model_state},
@@ -52,6 +53,7 @@ pub(crate) fn judged(
         promote: named(commands.promote),
         retry: commands.retry.as_deref().is_some_and(|token| record.is_fresh(token)),
         held: valid.is_some_and(|valid| valid.paused),
+        approval: valid.map_or(Approval::NotNeeded, |valid| approval(record, valid, commands.approve)),
         configuration_changed: valid
             .is_some_and(|valid| valid.configuration != record.assignment.configuration),
         tripped: trip.is_some(),
@@ -68,6 +70,11 @@ pub(crate) fn judged(
             .filter(|valid| is_overdue(record, valid, observed, now))
             .map(|valid| valid.rollout.on_deadline),
         blind: is_silent(&observed.pods, observed.settings.blind_limit),
+        uneven: sample_ratio(record).is_some_and(SampleRatio::is_uneven),
+        // A spec that cannot be used keeps the way back.
+        watched: record.stable.is_some() && valid.is_none_or(|valid| valid.rollout.watch_seconds > 0),
+        watch_over: valid
+            .is_some_and(|valid| fleet.elapsed() >= Duration::from_secs(valid.rollout.watch_seconds)),
         weights: valid
             .map(|valid| valid.rollout.steps.iter().map(|step| step.weight_percent).collect())
             .unwrap_or_default(),
@@ -92,6 +99,26 @@ const fn guard_settings(margins: GuardMargins) -> GuardSettings {
         upstream_margin_permille: margins.upstream.get(),
         alpha_permille: margins.alpha.get(),
     }
+}
+
+/// Whether the next growth of exposure waits for somebody.
+fn approval(record: &Record, valid: &ValidPolicy, given: Option<ApprovedStep>) -> Approval {
+    let (Some(trial), Some(at)) = (&record.trial, record.rollout.halt()) else { return Approval::NotNeeded };
+    let next = usize::try_from(at.next_step()).ok().and_then(|index| valid.rollout.steps.get(index));
+    let asked = next.map_or(valid.rollout.promotion, |step| step.approval);
+    let wanted = ApprovedStep { attempt: trial.attempt, step: next.map(|_| at.next_step()) };
+    match asked {
+        routing_policy::Approval::Automatic => Approval::NotNeeded,
+        routing_policy::Approval::Manual if given == Some(wanted) => Approval::Given,
+        routing_policy::Approval::Manual => Approval::Awaited,
+    }
+}
+
+/// Whether the requests are split as the weight says that the pods hold; `None` where the candidate decides none, or too
+/// few were seen.
+pub(crate) fn sample_ratio(record: &Record) -> Option<SampleRatio> {
+    let weight = record.assignment.trial.as_ref()?.weight;
+    record.trial.as_ref()?.evidence.sample_ratio(record.assignment.epoch, weight)
 }
 
 fn trip(trial: &TrialRecord, observed: &Observed) -> Option<(String, TripCause)> {

@@ -22,6 +22,8 @@ pub enum Rollout {
     Canary(CanaryStep),
     /// Becoming the stable model on every pod.
     Promoting,
+    /// The stable model on every pod; the one that served before is still loaded and scored, and the guards lead back to it.
+    Watching,
     /// Waiting without growing.
     Paused {
         /// For what.
@@ -66,6 +68,8 @@ pub enum Halt {
 pub enum PauseReason {
     /// For `spec.paused` to go; keeps the weight it has.
     Policy,
+    /// For somebody to approve what comes next; keeps the weight it has.
+    AwaitingApproval,
     /// For any pod to report; without weight.
     Blind,
     /// For enough harmless evidence; without weight.
@@ -83,7 +87,7 @@ pub enum Cause {
     CandidateRefused,
     /// Somebody asked for it.
     Aborted,
-    /// The spec names the stable model again.
+    /// The spec names the stable model again; in the watch, the one that served before.
     Reverted,
     /// A step took too long and the policy asks for it.
     DeadlineExceeded,
@@ -113,10 +117,19 @@ impl Cause {
 }
 
 impl PauseReason {
+    /// Whether the candidate keeps the share it has: nothing speaks against it.
+    pub const fn keeps_weight(self) -> bool {
+        match self {
+            Self::Policy | Self::AwaitingApproval => true,
+            Self::Blind | Self::InsufficientData => false,
+        }
+    }
+
     /// The reason shown in conditions and events.
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Policy => reasons::PAUSED,
+            Self::AwaitingApproval => reasons::AWAITING_APPROVAL,
             Self::Blind => reasons::BLIND,
             Self::InsufficientData => reasons::INSUFFICIENT_DATA,
         }
@@ -131,13 +144,21 @@ impl Halt {
             Self::Canary(step) => Rollout::Canary(step),
         }
     }
+
+    /// Index of the canary step that comes next.
+    pub const fn next_step(self) -> u32 {
+        match self {
+            Self::Shadow => 0,
+            Self::Canary(current) => current.step.saturating_add(1),
+        }
+    }
 }
 
 impl Rollout {
-    /// The state as it is shown.
+    /// The state as it is shown: in the watch the model is the trusted one.
     pub const fn shown(self) -> RolloutState {
         match self {
-            Self::Stable => RolloutState::Stable,
+            Self::Stable | Self::Watching => RolloutState::Stable,
             Self::Staging { .. } => RolloutState::Staging,
             Self::Shadow => RolloutState::Shadow,
             Self::Canary(_) => RolloutState::Canary,
@@ -149,34 +170,65 @@ impl Rollout {
         }
     }
 
-    /// Whether pods are being worked on: they are asked at the short interval, and the pod template waits.
-    pub const fn is_active(self) -> bool {
+    /// Whether a trial is under way: the pod template waits, and the policy is reconciling.
+    pub const fn is_under_way(self) -> bool {
+        !matches!(self, Self::Stable | Self::Watching | Self::RolledBack { .. })
+    }
+
+    /// Whether pods are asked at the short interval, because what they say may move the rollout.
+    pub const fn is_followed(self) -> bool {
         !matches!(self, Self::Stable | Self::RolledBack { .. })
     }
 
-    /// What pods do with the candidate, and the share it decides; `None` where they are told nothing of it.
-    pub const fn exposure(self) -> Option<(TrialStage, BasisPoints)> {
+    /// Where the trial is or goes on, in the states in which its exposure can grow.
+    pub const fn halt(self) -> Option<Halt> {
         match self {
-            Self::Staging { .. } => Some((TrialStage::Staging, BasisPoints::ZERO)),
-            Self::Canary(step) | Self::Paused { reason: PauseReason::Policy, at: Halt::Canary(step) } => {
-                Some((TrialStage::Canary, BasisPoints::from_percent(step.weight)))
-            }
-            Self::Shadow | Self::Paused { .. } => Some((TrialStage::Shadow, BasisPoints::ZERO)),
+            Self::Shadow => Some(Halt::Shadow),
+            Self::Canary(step) => Some(Halt::Canary(step)),
+            Self::Paused { at, .. } => Some(at),
             Self::Stable
+            | Self::Staging { .. }
             | Self::Promoting
+            | Self::Watching
             | Self::RollingBack { .. }
             | Self::RolledBack { .. }
             | Self::Superseded => None,
         }
     }
 
-    /// Percent of the requests that the candidate decides.
-    pub const fn weight_percent(self) -> u8 {
+    /// The canary step whose share the candidate decides.
+    const fn live_step(self) -> Option<CanaryStep> {
         match self {
-            Self::Canary(step) | Self::Paused { reason: PauseReason::Policy, at: Halt::Canary(step) } => {
-                step.weight
+            Self::Canary(step) => Some(step),
+            Self::Paused { reason, at: Halt::Canary(step) } if reason.keeps_weight() => Some(step),
+            _ => None,
+        }
+    }
+
+    /// What pods do with the candidate, and the share it decides; `None` where they are told nothing of it.
+    pub const fn exposure(self) -> Option<(TrialStage, BasisPoints)> {
+        if let Some(step) = self.live_step() {
+            return Some((TrialStage::Canary, BasisPoints::from_percent(step.weight)));
+        }
+        match self {
+            Self::Staging { .. } => Some((TrialStage::Staging, BasisPoints::ZERO)),
+            Self::Shadow | Self::Canary(_) | Self::Paused { .. } => {
+                Some((TrialStage::Shadow, BasisPoints::ZERO))
             }
-            Self::Promoting => 100,
+            Self::Stable
+            | Self::Promoting
+            | Self::Watching
+            | Self::RollingBack { .. }
+            | Self::RolledBack { .. }
+            | Self::Superseded => None,
+        }
+    }
+
+    /// Percent of the requests that the model on trial, promoted or watched decides.
+    pub const fn weight_percent(self) -> u8 {
+        match (self, self.live_step()) {
+            (_, Some(step)) => step.weight,
+            (Self::Promoting | Self::Watching, None) => 100,
             _ => 0,
         }
     }

@@ -7,7 +7,7 @@ use tinydancer_guards::Verdict;
 use super::state::{CanaryStep, Cause, Halt, PauseReason, Rollout};
 
 /// What is known at one moment, every number already judged against its limit.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a fact of its own, and every combination can occur"
@@ -23,6 +23,8 @@ pub struct Signals {
     pub retry: bool,
     /// `spec.paused`.
     pub held: bool,
+    /// Whether what comes next waits for somebody.
+    pub approval: Approval,
     /// The configuration is another than the one the evidence was gathered under.
     pub configuration_changed: bool,
     /// A pod has tripped the candidate in this trial.
@@ -43,12 +45,29 @@ pub struct Signals {
     pub overdue: Option<OnDeadline>,
     /// Pods exist and none has reported for too long.
     pub blind: bool,
+    /// Requests are not split between the arms as the weight says.
+    pub uneven: bool,
+    /// A promotion is followed by a watch: there is a model to go back to, and the policy asks for it.
+    pub watched: bool,
+    /// The watch has lasted as long as the policy asks.
+    pub watch_over: bool,
     /// Percent of each canary step; empty where the spec cannot be used.
     pub weights: Vec<u8>,
 }
 
+/// Whether the next growth of exposure waits for a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum Approval {
+    /// The policy asks for none.
+    NotNeeded,
+    /// The policy asks for one, and there is none.
+    Awaited,
+    /// Somebody gave it.
+    Given,
+}
+
 /// What the spec asks for, against what is recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Wish {
     /// The spec or its model cannot be used: nothing grows, nothing new begins.
     Unknown,
@@ -59,6 +78,8 @@ pub enum Wish {
         /// Whether the spec vouches for it.
         trusted: bool,
     },
+    /// The model that served before the stable one and is still armed: only in the watch.
+    Previous,
     /// A third model, verified and acceptable.
     Other {
         /// Whether it needs a retry token.
@@ -69,7 +90,7 @@ pub enum Wish {
 }
 
 /// A change of state and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Transition {
     /// The next state.
     pub to: Rollout,
@@ -89,13 +110,12 @@ pub fn step(state: Rollout, signals: &Signals) -> Option<Transition> {
             .or_else(|| restarted(signals))
             .or_else(|| promoted_by_hand(signals))
             .or_else(|| paused_or_resumed(reason, at, signals)),
-        Rollout::Promoting => {
-            ended(signals).or_else(|| signals.promoted.then_some(to(Rollout::Stable, reasons::PROMOTED)))
-        }
+        Rollout::Promoting => ended(signals).or_else(|| promoted(signals)),
+        Rollout::Watching => ended_in_watch(signals).or_else(|| watched_on(signals)),
         Rollout::RollingBack { cause } => {
             signals.released.then_some(to(Rollout::RolledBack { cause }, reasons::ROLLED_BACK))
         }
-        Rollout::Superseded => signals.released.then_some(to(Rollout::Stable, reasons::SETTLED)),
+        Rollout::Superseded => signals.released.then_some(to(Rollout::Stable, reasons::RELEASED)),
     }
 }
 
@@ -105,19 +125,37 @@ const fn to(to: Rollout, reason: &'static str) -> Transition {
 
 /// From rest: a new trial, or the end of an old one's display.
 fn begun(state: Rollout, signals: &Signals) -> Option<Transition> {
-    let staging = |trusted| Some(to(Rollout::Staging { trusted }, reasons::TRIAL_STARTED));
     match signals.wish {
         Wish::Stable => (state != Rollout::Stable).then_some(to(Rollout::Stable, reasons::SETTLED)),
-        Wish::Trial { trusted } | Wish::Other { quarantined: true, trusted } if signals.retry => {
-            staging(trusted)
-        }
-        Wish::Other { quarantined: false, trusted } => staging(trusted),
-        Wish::Unknown | Wish::Trial { .. } | Wish::Other { quarantined: true, .. } => None,
+        Wish::Trial { trusted } if signals.retry => Some(staging(trusted)),
+        Wish::Trial { .. } => None,
+        Wish::Unknown | Wish::Previous | Wish::Other { .. } => another(signals),
     }
+}
+
+/// A new trial of a model that is neither stable nor on trial.
+fn another(signals: &Signals) -> Option<Transition> {
+    match signals.wish {
+        Wish::Other { quarantined, trusted } if !quarantined || signals.retry => Some(staging(trusted)),
+        _ => None,
+    }
+}
+
+const fn staging(trusted: bool) -> Transition {
+    to(Rollout::Staging { trusted }, reasons::TRIAL_STARTED)
 }
 
 /// What takes the candidate out, from every state in which it is worked on.
 fn ended(signals: &Signals) -> Option<Transition> {
+    harmed(signals).or_else(|| match signals.wish {
+        Wish::Stable => Some(rolling_back(Cause::Reverted)),
+        Wish::Previous | Wish::Other { .. } => Some(to(Rollout::Superseded, reasons::SUPERSEDED)),
+        Wish::Unknown | Wish::Trial { .. } => None,
+    })
+}
+
+/// A person, a pod or a guard speaks against the model.
+fn harmed(signals: &Signals) -> Option<Transition> {
     let cause = if signals.abort {
         Cause::Aborted
     } else if signals.tripped {
@@ -127,13 +165,30 @@ fn ended(signals: &Signals) -> Option<Transition> {
     } else if signals.verdict == Verdict::Fail {
         Cause::GuardCrossed
     } else {
-        match signals.wish {
-            Wish::Stable => Cause::Reverted,
-            Wish::Other { .. } => return Some(to(Rollout::Superseded, reasons::SUPERSEDED)),
-            Wish::Unknown | Wish::Trial { .. } => return None,
-        }
+        return None;
     };
     Some(rolling_back(cause))
+}
+
+fn promoted(signals: &Signals) -> Option<Transition> {
+    let state = if signals.watched { Rollout::Watching } else { Rollout::Stable };
+    signals.promoted.then_some(to(state, reasons::PROMOTED))
+}
+
+/// What leads back to the model that served before, or on to a third one.
+fn ended_in_watch(signals: &Signals) -> Option<Transition> {
+    harmed(signals)
+        .or_else(|| (signals.wish == Wish::Previous).then_some(rolling_back(Cause::Reverted)))
+        .or_else(|| another(signals))
+}
+
+/// Evidence under another configuration says nothing about this one, so the watch starts again. Missing data neither
+/// ends nor fails it.
+fn watched_on(signals: &Signals) -> Option<Transition> {
+    if signals.configuration_changed {
+        return Some(to(Rollout::Watching, reasons::CONFIGURATION_CHANGED));
+    }
+    signals.watch_over.then_some(to(Rollout::Stable, reasons::WATCH_ENDED))
 }
 
 const fn rolling_back(cause: Cause) -> Transition {
@@ -168,7 +223,7 @@ fn restarted(signals: &Signals) -> Option<Transition> {
 
 /// A person may skip the evidence, but not the proof that every pod can run the model.
 fn promoted_by_hand(signals: &Signals) -> Option<Transition> {
-    let may = signals.promote && signals.acknowledged && matches!(signals.wish, Wish::Trial { .. });
+    let may = signals.promote && signals.acknowledged && is_wished(signals);
     may.then_some(to(Rollout::Promoting, reasons::PROMOTED_BY_HAND))
 }
 
@@ -182,25 +237,28 @@ fn blinded(at: Halt, signals: &Signals) -> Option<Transition> {
 
 fn grown(at: Halt, signals: &Signals) -> Option<Transition> {
     let passed = may_grow(signals) && signals.minimums_met && signals.verdict == Verdict::Pass;
-    if !passed {
+    if !passed || signals.weights.is_empty() {
         return None;
     }
-    let next = match at {
-        Halt::Shadow => 0,
-        Halt::Canary(current) => current.step.saturating_add(1),
-    };
-    let weight = usize::try_from(next).ok().and_then(|index| signals.weights.get(index));
+    if signals.approval == Approval::Awaited {
+        return Some(paused(PauseReason::AwaitingApproval, at));
+    }
+    let step = at.next_step();
+    let weight = usize::try_from(step).ok().and_then(|index| signals.weights.get(index));
     Some(match weight {
         Some(weight) => {
-            to(Rollout::Canary(CanaryStep { step: next, weight: *weight }), reasons::CANARY_STEP_STARTED)
+            to(Rollout::Canary(CanaryStep { step, weight: *weight }), reasons::CANARY_STEP_STARTED)
         }
-        None if signals.weights.is_empty() => return None,
         None => to(Rollout::Promoting, reasons::PROMOTING),
     })
 }
 
 fn may_grow(signals: &Signals) -> bool {
-    matches!(signals.wish, Wish::Trial { .. }) && signals.acknowledged && !signals.held && !signals.blind
+    is_wished(signals) && signals.acknowledged && !signals.held && !signals.blind && !signals.uneven
+}
+
+fn is_wished(signals: &Signals) -> bool {
+    matches!(signals.wish, Wish::Trial { .. })
 }
 
 fn late(at: Halt, signals: &Signals) -> Option<Transition> {
@@ -211,17 +269,29 @@ fn late(at: Halt, signals: &Signals) -> Option<Transition> {
 }
 
 fn paused_or_resumed(reason: PauseReason, at: Halt, signals: &Signals) -> Option<Transition> {
-    let resumes = match reason {
-        PauseReason::Policy => match blinded(at, signals) {
-            Some(transition) => return Some(transition),
-            None => !signals.held && matches!(signals.wish, Wish::Trial { .. }),
-        },
-        PauseReason::Blind => may_grow(signals),
-        PauseReason::InsufficientData => {
-            may_grow(signals) && signals.minimums_met && signals.verdict == Verdict::Pass
+    let resumed = |reason| Some(to(at.resumed(), reason));
+    match reason {
+        PauseReason::Policy => blinded(at, signals).or_else(|| {
+            let resumes = !signals.held && is_wished(signals);
+            resumes.then_some(to(at.resumed(), reasons::RESUMED))
+        }),
+        PauseReason::AwaitingApproval => blinded(at, signals).or_else(|| match signals.approval {
+            // What to do next is what people have to know, also while the policy is paused.
+            Approval::Awaited => None,
+            _ if signals.held => Some(paused(PauseReason::Policy, at)),
+            _ if !is_wished(signals) => None,
+            // The evidence is asked once more: it may have changed while nobody answered.
+            Approval::Given => resumed(reasons::APPROVED),
+            Approval::NotNeeded => resumed(reasons::RESUMED),
+        }),
+        PauseReason::Blind if may_grow(signals) => resumed(reasons::RESUMED),
+        PauseReason::InsufficientData
+            if may_grow(signals) && signals.minimums_met && signals.verdict == Verdict::Pass =>
+        {
+            resumed(reasons::RESUMED)
         }
-    };
-    resumes.then_some(to(at.resumed(), reasons::RESUMED))
+        PauseReason::Blind | PauseReason::InsufficientData => None,
+    }
 }
 
 #[cfg(test)]

@@ -51,6 +51,7 @@ fn action(action: &Action) -> Value {
             "trial": assignment.trial.as_ref().map(|trial| {
                 json!({ "model": trial.model.name, "stage": trial.stage, "weight": trial.weight })
             }),
+            "watch": assignment.watch.as_ref().map(|watch| &watch.previous.name),
         }),
     }
 }

@@ -80,7 +80,7 @@ fn happen(world: &mut World, happening: &Happening) {
 /// The share that the candidate of this rollout has.
 fn weight(rollout: Rollout) -> u8 {
     match rollout {
-        Rollout::Promoting | Rollout::Stable => 0,
+        Rollout::Promoting | Rollout::Watching | Rollout::Stable => 0,
         other => other.weight_percent(),
     }
 }
@@ -134,7 +134,12 @@ impl Watch {
         if before.stable.as_ref().map(|model| &model.model)
             != record.stable.as_ref().map(|model| &model.model)
         {
-            assert_eq!((before.rollout, record.rollout), (Rollout::Promoting, Rollout::Stable));
+            let back = before.rollout == Rollout::Watching
+                && matches!(record.rollout, Rollout::RollingBack { .. })
+                && record.stable == before.previous;
+            let on = before.rollout == Rollout::Promoting
+                && matches!(record.rollout, Rollout::Stable | Rollout::Watching);
+            assert!(back || on, "{:?} to {:?}", before.rollout, record.rollout);
         }
     }
 }

@@ -31,7 +31,7 @@ fn a_harmless_model_is_promoted_step_by_step() {
         world.reasons[3..],
         ["TrialStarted", "ShadowStarted", "CanaryStepStarted", "CanaryStepStarted", "Promoting", "Promoted"]
     );
-    assert_eq!(world.recorded().previous.as_ref().unwrap().digest, digest("support-v1"));
+    assert_eq!(world.recorded().previous.as_ref().unwrap().model.digest, digest("support-v1"));
     let states: Vec<_> = world.status.models.iter().map(|entry| (entry.name.as_str(), entry.state)).collect();
     assert_eq!(states, [("support-v2", RolloutState::Stable), ("support-v1", RolloutState::Superseded)]);
 }

@@ -17,8 +17,8 @@ use tinydancer_plan::{
     RECORD_KEY, Record, Rollout, SecretState, Settings, SignatureCheck, plan,
 };
 use tinydancer_protocol::{
-    Assignment, EvidenceOwner, LoadedModel, ModelState, PROTOCOL_VERSION, PolicyIdentity, Refusal,
-    RefusalReason, Report, StepProgress, TrialEvidence, TrialStage, Trip, accept,
+    Assignment, EvidenceOwner, EvidencePhase, LoadedModel, ModelState, PROTOCOL_VERSION, PolicyIdentity,
+    Refusal, RefusalReason, Report, StepProgress, Trial, TrialEvidence, TrialStage, Trip, accept,
 };
 use uuid::Uuid;
 
@@ -45,6 +45,8 @@ pub(crate) struct Pod {
     pub(crate) serves: Option<Digest>,
     evidence: Option<(EvidenceOwner, Evidence)>,
     pub(crate) step: StepProgress,
+    /// Buckets of each arm in its reports, where not those of its requests.
+    pub(crate) buckets: Option<(u32, u32)>,
     epoch_since: Timestamp,
     pub(crate) lease_until: Timestamp,
     pub(crate) trips: Vec<Trip>,
@@ -180,6 +182,7 @@ impl World {
             serves: None,
             evidence: None,
             step: StepProgress::default(),
+            buckets: None,
             epoch_since: self.now,
             lease_until: self.now,
             trips: Vec::new(),
@@ -227,16 +230,12 @@ impl World {
         }
     }
 
-    /// The digest fails five times in a row at this pod.
+    /// The digest on trial, or watched, fails five times in a row at this pod.
     pub(crate) fn trip(&mut self, index: usize) {
         let pod = &mut self.pods[index];
-        if let Some(trial) = pod.held.as_ref().and_then(|held| held.trial.as_ref()) {
-            let trip = Trip {
-                digest: trial.model.digest,
-                attempt: trial.attempt,
-                cause: TripCause::ConsecutiveFaults,
-            };
-            pod.trips.push(trip);
+        if let Some((digest, attempt)) = pod.compared() {
+            pod.trips.push(Trip { digest, attempt, cause: TripCause::ConsecutiveFaults });
+            pod.choose();
         }
     }
 
@@ -373,9 +372,11 @@ impl World {
         self.rollout().map_or(RolloutState::Stable, Rollout::shown)
     }
 
+    /// The trusted model, while no trial is under way; it may be watched.
     pub(crate) fn stable(&self) -> Option<Digest> {
         let (record, _) = self.record.as_ref()?;
-        (record.rollout == Rollout::Stable).then_some(record.stable.as_ref()?.model.digest)
+        let at_rest = matches!(record.rollout, Rollout::Stable | Rollout::Watching);
+        at_rest.then_some(record.stable.as_ref()?.model.digest)
     }
 
     pub(crate) fn condition(&self, type_: &str) -> (String, String) {
@@ -409,10 +410,11 @@ impl Pod {
         }
         self.held = Some(offered.clone());
         self.lease_until = now + SignedDuration::from_secs(i64::from(LEASE_SECONDS));
-        let owner = offered.trial.as_ref().map(|trial| EvidenceOwner {
-            phase: tinydancer_protocol::EvidencePhase::Trial,
+        let phase = if offered.watch.is_some() { EvidencePhase::Watch } else { EvidencePhase::Trial };
+        let owner = self.compared().map(|(_, attempt)| EvidenceOwner {
+            phase,
             policy_uid: offered.policy.uid.clone(),
-            attempt: trial.attempt,
+            attempt,
             configuration_digest: offered.configuration.digest(),
             incarnation: self.incarnation,
         });
@@ -420,14 +422,38 @@ impl Pod {
         {
             self.evidence = Some((owner, Evidence::new(GuardSettings::default())));
         }
-        if let Some(stable) = &offered.stable
-            && self.models.contains(&stable.digest)
-        {
-            self.serves = Some(stable.digest);
-        }
+        self.choose();
         self.refusal = None;
         self.heard = now;
         self.seen = Some(self.report(now));
+    }
+
+    /// The model whose evidence is gathered, and its attempt.
+    fn compared(&self) -> Option<(Digest, u64)> {
+        let held = self.held.as_ref()?;
+        match (&held.trial, &held.watch, &held.stable) {
+            (Some(trial), _, _) => Some((trial.model.digest, trial.attempt)),
+            (None, Some(watch), Some(stable)) => Some((stable.digest, watch.attempt)),
+            _ => None,
+        }
+    }
+
+    /// Whom the requests go to that no candidate has: the stable model, or once it tripped in the watch the one before.
+    fn choose(&mut self) {
+        let Some(held) = &self.held else { return };
+        let wanted = match (&held.watch, &held.stable) {
+            (Some(watch), Some(stable)) if self.has_tripped(stable.digest, watch.attempt) => {
+                Some(watch.previous.digest)
+            }
+            (_, stable) => stable.as_ref().map(|model| model.digest),
+        };
+        if let Some(digest) = wanted.filter(|digest| self.models.contains(digest)) {
+            self.serves = Some(digest);
+        }
+    }
+
+    fn has_tripped(&self, digest: Digest, attempt: u64) -> bool {
+        self.trips.iter().any(|trip| trip.digest == digest && trip.attempt == attempt)
     }
 
     fn model_state(&self, digest: Digest) -> ModelState {
@@ -452,14 +478,14 @@ impl Pod {
 
     fn serve(&mut self, requests: u64, traffic: Traffic, now: Timestamp) {
         let weight = u64::from(self.effective_weight(now).get());
-        let scores = self.held.as_ref().and_then(|held| held.trial.as_ref()).is_some_and(|trial| {
-            trial.stage != TrialStage::Staging && self.models.contains(&trial.model.digest)
-        });
+        let staging = |trial: &Trial| trial.stage == TrialStage::Staging;
+        let is_staging = self.held.as_ref().and_then(|held| held.trial.as_ref()).is_some_and(staging);
+        let scores = !is_staging && self.compared().is_some_and(|(digest, _)| self.models.contains(&digest));
         let Some((_, evidence)) = self.evidence.as_mut().filter(|_| scores) else { return };
         for request in 0..requests {
             let uncertainty = if traffic == Traffic::OverConfident { (0.05, 0.3) } else { (0.2, 0.2) };
             evidence.observe(&Observation {
-                scoring_nanoseconds: None,
+                scoring_nanoseconds: Some((20_000, 20_000)),
                 fault: traffic == Traffic::Failing,
                 uncertainty: Some(uncertainty),
                 escalation: Some((false, false)),
@@ -474,11 +500,26 @@ impl Pod {
         }
     }
 
+    /// Every request is of another bucket, until all are seen.
+    fn even_buckets(&self) -> (u32, u32) {
+        let decisions = self.step.candidate_decisions + self.step.stable_decisions;
+        let seen = u32::try_from(decisions.min(10_000)).unwrap();
+        let weight = self.held.as_ref().and_then(|held| held.trial.as_ref()).map(|trial| trial.weight.get());
+        let candidate = seen * u32::from(weight.unwrap_or_default()) / 10_000;
+        (candidate, seen - candidate)
+    }
+
     fn report(&self, now: Timestamp) -> Report {
         let held = self.held.as_ref().unwrap();
         let elapsed = now.duration_since(self.epoch_since).as_millis();
         let trial = held.trial.as_ref();
-        let named = held.stable.iter().map(|model| model.digest).chain(trial.map(|trial| trial.model.digest));
+        let named = [&held.stable]
+            .into_iter()
+            .flatten()
+            .chain(trial.map(|trial| &trial.model))
+            .chain(held.watch.as_ref().map(|watch| &watch.previous))
+            .map(|model| model.digest);
+        let (candidate_buckets, stable_buckets) = self.buckets.unwrap_or_else(|| self.even_buckets());
         Report {
             protocol_version: PROTOCOL_VERSION,
             pod: self.name.clone(),
@@ -493,16 +534,23 @@ impl Pod {
                 .collect(),
             effective_weight: self.effective_weight(now),
             lease_remaining_millis: trial.map(|_| 10_000),
-            step: StepProgress { elapsed_millis: u64::try_from(elapsed).unwrap(), ..self.step },
-            evidence: self.evidence.as_ref().filter(|_| trial.is_some()).map(|(owner, evidence)| {
-                let scored = evidence.snapshot().pairs > 0;
-                TrialEvidence {
-                    owner: owner.clone(),
-                    snapshot: evidence.snapshot().clone(),
-                    candidate_uncertainty: scored.then_some(0.188),
-                    stable_uncertainty: scored.then_some(0.191),
-                }
-            }),
+            step: StepProgress {
+                elapsed_millis: u64::try_from(elapsed).unwrap(),
+                candidate_buckets,
+                stable_buckets,
+                ..self.step
+            },
+            evidence: self.evidence.as_ref().filter(|_| self.compared().is_some()).map(
+                |(owner, evidence)| {
+                    let scored = evidence.snapshot().pairs > 0;
+                    TrialEvidence {
+                        owner: owner.clone(),
+                        snapshot: evidence.snapshot().clone(),
+                        candidate_uncertainty: scored.then_some(0.188),
+                        stable_uncertainty: scored.then_some(0.191),
+                    }
+                },
+            ),
             stable_uncertainty: None,
             trips: self.trips.clone(),
             upstreams: Vec::new(),
