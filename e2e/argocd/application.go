@@ -3,49 +3,51 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/argoproj/argo-cd/gitops-engine/pkg/cache"
 	"github.com/argoproj/argo-cd/gitops-engine/pkg/diff"
-	"github.com/argoproj/argo-cd/gitops-engine/pkg/engine"
 	"github.com/argoproj/argo-cd/gitops-engine/pkg/sync"
 	"github.com/argoproj/argo-cd/gitops-engine/pkg/sync/common"
 	"github.com/argoproj/argo-cd/gitops-engine/pkg/utils/kube"
+	"github.com/argoproj/argo-cd/gitops-engine/pkg/utils/tracing"
 	"github.com/argoproj/argo-cd/v3/util/lua"
 	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/rest"
 )
 
 // Argo CD's mark on what an application manages.
 const trackingAnnotation = "argocd.argoproj.io/tracking-id"
 
+// What Argo CD applies with.
+var kubectl = &kube.KubectlCmd{Log: logr.Discard(), Tracer: tracing.NopTracer{}}
+
 // An application is what Argo CD makes of one Application: it syncs a commit to a namespace.
 type application struct {
+	config    *rest.Config
 	cache     cache.ClusterCache
-	engine    engine.GitOpsEngine
-	stop      engine.StopFunc
 	overrides lua.ResourceHealthOverrides
 	namespace string
 }
 
-// newApplication starts Argo CD's engine on a namespace.
-func newApplication(clients *clients, overrides lua.ResourceHealthOverrides, namespace string) (*application, error) {
-	quiet := logr.Discard()
-	clusterCache := cache.NewClusterCache(clients.config,
+// newApplication starts Argo CD's view of a namespace.
+func newApplication(config *rest.Config, overrides lua.ResourceHealthOverrides, namespace string) (*application, error) {
+	live := cache.NewClusterCache(config,
 		cache.SetNamespaces([]string{namespace}),
-		cache.SetLogr(quiet),
+		cache.SetLogr(logr.Discard()),
 		cache.SetPopulateResourceInfoHandler(func(object *unstructured.Unstructured, _ bool) (any, bool) {
 			mark := object.GetAnnotations()[trackingAnnotation]
 			return mark, mark != ""
 		}),
 	)
-	started := engine.NewEngine(clients.config, clusterCache, engine.WithLogr(quiet))
-	stop, err := started.Run()
-	if err != nil {
-		return nil, fmt.Errorf("failed to start the engine: %w", err)
+	if err := live.EnsureSynced(); err != nil {
+		return nil, fmt.Errorf("failed to see what is in %s: %w", namespace, err)
 	}
-	return &application{clusterCache, started, stop, overrides, namespace}, nil
+	return &application{config, live, overrides, namespace}, nil
 }
 
 // isManaged tells what this application brought, so that what a commit lacks is pruned.
@@ -73,30 +75,61 @@ func (a *application) targets(commit commit) []*unstructured.Unstructured {
 	return marked
 }
 
-// sync brings the namespace to a commit, wave by wave, and fails where it does not get there in time.
-func (a *application) sync(ctx context.Context, commit commit) error {
-	ctx, stop := context.WithTimeout(ctx, patience)
-	defer stop()
-	results, err := a.engine.Sync(ctx, a.targets(commit), a.isManaged, "commit", a.namespace,
-		sync.WithPrune(true),
-		sync.WithHealthOverride(a.overrides),
-		sync.WithLogr(logr.Discard()),
-	)
+// compare finds what is live for a commit.
+func (a *application) compare(commit commit) (sync.ReconciliationResult, error) {
+	targets := a.targets(commit)
+	live, err := a.cache.GetManagedLiveObjs(targets, a.isManaged)
 	if err != nil {
-		return fmt.Errorf("failed to sync: %w; %s", err, unfinished(results))
+		return sync.ReconciliationResult{}, fmt.Errorf("failed to find what is live: %w", err)
 	}
-	if text := unfinished(results); text != "" {
-		return fmt.Errorf("failed to sync: %s", text)
-	}
-	return nil
+	return sync.Reconcile(targets, live, a.namespace, a.cache), nil
 }
 
-// unfinished names what the engine waits for or could not do. What was applied last is left to itself, as Argo CD does.
-func unfinished(results []common.ResourceSyncResult) string {
+// sync brings the namespace to a commit, wave by wave, and fails where it does not get there in time.
+func (a *application) sync(ctx context.Context, commit commit) error {
+	var phase common.OperationPhase
+	var message string
+	var results []common.ResourceSyncResult
+	started := metav1.Now()
+	// Like Argo CD's controller, and unlike the engine's own loop, each look compares anew: a wave is over when what it made
+	// is Healthy now.
+	for looked := time.Duration(0); looked < patience; looked += time.Second {
+		found, err := a.compare(commit)
+		if err != nil {
+			return err
+		}
+		look, cleanup, err := sync.NewSyncContext("commit", found, a.config, a.config, kubectl, a.namespace,
+			sync.WithInitialState(phase, message, results, started),
+			sync.WithHealthOverride(a.overrides),
+			sync.WithPrune(true),
+			sync.WithLogr(logr.Discard()),
+		)
+		if err != nil {
+			return fmt.Errorf("failed to start a sync: %w", err)
+		}
+		look.Sync()
+		phase, message, results = look.GetState()
+		cleanup()
+		if phase.Completed() {
+			if !phase.Successful() {
+				return fmt.Errorf("failed to sync: %s: %s", message, told(results, common.OperationFailed, common.OperationError))
+			}
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+	return fmt.Errorf("a sync must end: %s: %s", message, told(results, common.OperationRunning))
+}
+
+// told names the resources that came to one of these phases.
+func told(results []common.ResourceSyncResult, phases ...common.OperationPhase) string {
 	var texts []string
 	for _, result := range results {
-		failed := result.Status == common.ResultCodeSyncFailed
-		if failed || result.HookPhase == common.OperationFailed || result.HookPhase == common.OperationError {
+		if slices.Contains(phases, result.HookPhase) {
 			key := result.ResourceKey
 			texts = append(texts, fmt.Sprintf("%s: %s", key.String(), result.Message))
 		}
@@ -106,12 +139,10 @@ func unfinished(results []common.ResourceSyncResult) string {
 
 // difference names the objects that differ from a commit, as Argo CD's OutOfSync does.
 func (a *application) difference(commit commit) ([]string, error) {
-	targets := a.targets(commit)
-	live, err := a.cache.GetManagedLiveObjs(targets, a.isManaged)
+	found, err := a.compare(commit)
 	if err != nil {
-		return nil, fmt.Errorf("failed to find what is live: %w", err)
+		return nil, err
 	}
-	found := sync.Reconcile(targets, live, a.namespace, a.cache)
 	differences, err := diff.DiffArray(found.Target, found.Live, diff.WithLogr(logr.Discard()))
 	if err != nil {
 		return nil, fmt.Errorf("failed to compare: %w", err)

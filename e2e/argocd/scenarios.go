@@ -39,11 +39,11 @@ func checkSync(ctx context.Context, checkout string) (err error) {
 		return err
 	}
 	holds("server-side apply of config/argocd adds the scripts to argocd-cm and leaves its other keys")
-	application, err := newApplication(clients, scripts, fleetNamespace)
+	application, err := newApplication(clients.config, scripts, fleetNamespace)
 	if err != nil {
 		return err
 	}
-	defer application.stop()
+	defer application.cache.Invalidate()
 	first, err := firstCommit(checkout)
 	if err != nil {
 		return err
