@@ -48,9 +48,7 @@ const FILES: &[Generated] = &[
         path: "config/crd/routing.tinydancer.dev_routermodels.yaml",
     },
     Generated {
-        package: "tinydancer-plan",
-        program: "transitions",
-        arguments: &[],
+        source: Source::Program { package: "tinydancer-plan", program: "transitions", arguments: &[] },
         path: "docs/reference/transitions.md",
     },
     Generated { source: Source::Room(gitops::actions), path: "config/argocd/routingpolicy_actions.yaml" },
