@@ -5,11 +5,11 @@ use tinydancer_crds::{
     conditions::reasons,
     routing_policy::{RolloutState, TransitionEvidence},
 };
-use tinydancer_guards::{GuardJudgement, Judgement};
+use tinydancer_guards::{GuardJudgement, Judgement, Verdict};
 
 use crate::{
     plan::{Event, EventKind},
-    record::{Record, TrialRecord},
+    record::Record,
     rollout::{Cause, Judged, PauseReason, Rollout, Transition},
     status,
 };
@@ -58,8 +58,7 @@ fn what(transition: Transition, judged: &Judged, record: &Record, target: Option
         Rollout::Watching => format!("the stable model on every pod; {}; {}", watched(record), numbers()),
         Rollout::Stable => stable(record, &numbers),
         Rollout::Paused { reason, .. } => {
-            let paused = Record { rollout: transition.to, ..record.clone() };
-            format!("{}; {}", pause(reason, &paused), numbers())
+            format!("{}; {}", pause(reason, transition.to, judged, record), numbers())
         }
         Rollout::RollingBack { cause } => rollback(cause, judged, record, &numbers),
         Rollout::RolledBack { .. } => "no pod serves it any more".to_owned(),
@@ -91,22 +90,36 @@ fn stable(record: &Record, numbers: &impl Fn() -> String) -> String {
     }
 }
 
-fn pause(reason: PauseReason, record: &Record) -> String {
+/// What somebody has to do.
+fn awaiting(paused: Rollout, record: &Record) -> String {
+    let awaited = record.trial.as_ref().and_then(|trial| status::awaited(trial, paused));
+    format!(
+        "the evidence allows what comes next, and the policy asks for approval: set the annotation \
+         {APPROVE_ANNOTATION} to '{}'",
+        awaited.map(|step| step.to_string()).unwrap_or_default()
+    )
+}
+
+fn pause(reason: PauseReason, paused: Rollout, judged: &Judged, record: &Record) -> String {
     match reason {
         PauseReason::Policy => "`spec.paused` stops its growth; guards go on".to_owned(),
-        PauseReason::AwaitingApproval => {
-            let awaited = |trial: &TrialRecord| status::awaited(trial, record.rollout);
-            let value = record.trial.as_ref().and_then(awaited).map(|step| step.to_string());
-            format!(
-                "the evidence allows what comes next, and the policy asks for approval: set the annotation \
-                 {APPROVE_ANNOTATION} to '{}'",
-                value.unwrap_or_default()
-            )
-        }
+        PauseReason::AwaitingApproval => awaiting(paused, record),
         PauseReason::Blind => "no pod reports; it waits without traffic".to_owned(),
-        PauseReason::InsufficientData => {
-            "the step's deadline passed without a verdict; it waits without traffic".to_owned()
-        }
+        PauseReason::InsufficientData => format!("{}; it waits without traffic", late(judged)),
+    }
+}
+
+/// What kept the step from being finished in time.
+fn late(judged: &Judged) -> &'static str {
+    let signals = &judged.signals;
+    if signals.uneven {
+        "the step's deadline passed while requests are not split as the weight says"
+    } else if signals.verdict != Verdict::Pass {
+        "the step's deadline passed without a verdict"
+    } else if !signals.minimums_met {
+        "the step's deadline passed before its minimums were met"
+    } else {
+        "the step's deadline passed before every router could take the next one"
     }
 }
 
@@ -128,7 +141,7 @@ fn rollback(cause: Cause, judged: &Judged, record: &Record, numbers: &impl Fn() 
             "the spec names the model that served before".to_owned()
         }
         Cause::Reverted => "the spec names the stable model again".to_owned(),
-        Cause::DeadlineExceeded => format!("the step's deadline passed without a verdict; {}", numbers()),
+        Cause::DeadlineExceeded => format!("{}; {}", late(judged), numbers()),
     };
     match record.armed() {
         Some(previous) => {

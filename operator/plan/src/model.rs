@@ -5,7 +5,7 @@ use tinydancer_crds::{
     RouterModel, RouterModelStatus, RoutingPolicy,
     conditions::{self, Wish, reasons, types},
     router_model::{ArtifactState, PolicyRollout},
-    routing_policy::RolloutState,
+    routing_policy::{RolloutState, TransitionEntry},
 };
 
 use crate::observed::Artifact;
@@ -56,16 +56,17 @@ pub fn model_status<'policy>(
     }
 }
 
-/// What the model is in a policy: the entry of its digest, because the digest decides and a name may be another's.
+/// What the model is in a policy: the entries of its digest, because the digest decides and a name may be another's.
 fn rollout(model: &RouterModel, policy: &RoutingPolicy) -> Option<PolicyRollout> {
-    let entries = &policy.status.as_ref()?.models;
-    let entry = entries.iter().find(|entry| entry.digest == model.spec.digest)?;
+    let status = policy.status.as_ref()?;
+    let entry = status.models.iter().find(|entry| entry.digest == model.spec.digest)?;
+    let is_its_own = |transition: &&TransitionEntry| transition.digest == model.spec.digest;
     Some(PolicyRollout {
         policy: policy.metadata.name.clone().unwrap_or_default(),
         state: entry.state,
         reason: entry.reason.clone(),
         message: entry.message.clone(),
-        history: Vec::new(),
+        history: status.history.iter().filter(is_its_own).cloned().collect(),
         step: entry.step.clone(),
         weight_percent: entry.weight_percent,
         verdict: entry.verdict,
@@ -88,8 +89,49 @@ fn rank(state: RolloutState) -> u8 {
     }
 }
 
+/// What the policies do with the model, sorted by what matters.
+struct Uses<'a> {
+    all: &'a [PolicyRollout],
+    stable: Vec<&'a PolicyRollout>,
+    moving: Option<&'a PolicyRollout>,
+    rolled_back: Option<&'a PolicyRollout>,
+}
+
+impl<'a> Uses<'a> {
+    fn of(all: &'a [PolicyRollout]) -> Self {
+        let first = |state| all.iter().find(|rollout| rollout.state == state);
+        Self {
+            all,
+            stable: all.iter().filter(|rollout| rollout.state == RolloutState::Stable).collect(),
+            moving: all.iter().find(|rollout| is_moving(rollout.state)),
+            rolled_back: first(RolloutState::RolledBack).or_else(|| first(RolloutState::RollingBack)),
+        }
+    }
+}
+
 fn wishes(artifact: &Artifact, rollouts: &[PolicyRollout]) -> Vec<Wish> {
-    let verified = match artifact {
+    let uses = Uses::of(rollouts);
+    let verified = verified(artifact);
+    let ready = match artifact {
+        Artifact::Verified => ready(&uses),
+        _ => Wish { type_: types::READY, status: Some(false), ..verified.clone() },
+    };
+    let stalled = match artifact {
+        Artifact::Failed { .. } => Wish { type_: types::STALLED, status: Some(true), ..verified.clone() },
+        _ => wish(types::STALLED, Some(false), ready.reason, "nothing is in the way"),
+    };
+    let reconciling = match (artifact, uses.moving) {
+        (Artifact::Pending, _) => Wish { type_: types::RECONCILING, status: Some(true), ..verified.clone() },
+        (Artifact::Verified, Some(rollout)) => {
+            wish(types::RECONCILING, Some(true), reasons::ROLLOUT_IN_PROGRESS, &told(rollout))
+        }
+        _ => wish(types::RECONCILING, Some(false), ready.reason, "nothing is under way"),
+    };
+    vec![ready, verified, promoted(&uses), rolled_back(&uses), reconciling, stalled]
+}
+
+fn verified(artifact: &Artifact) -> Wish {
+    match artifact {
         Artifact::Pending => {
             wish(types::VERIFIED, None, reasons::ARTIFACT_PENDING, "the artifact is being fetched")
         }
@@ -100,66 +142,62 @@ fn wishes(artifact: &Artifact, rollouts: &[PolicyRollout]) -> Vec<Wish> {
             "digest, shape and known answers are as the spec and the artifact say",
         ),
         Artifact::Failed { reason, message } => wish(types::VERIFIED, Some(false), reason, message),
+    }
+}
+
+fn promoted(uses: &Uses<'_>) -> Wish {
+    let (all, stable) = (uses.all.len(), uses.stable.len());
+    if all == 0 {
+        return wish(types::PROMOTED, Some(false), reasons::NOT_IN_USE, "no policy has tried the model");
+    }
+    let reason = match uses.moving {
+        _ if all == stable => reasons::PROMOTED,
+        Some(_) => reasons::ROLLOUT_IN_PROGRESS,
+        None => reasons::SETTLED,
     };
-    let of = |state: RolloutState| rollouts.iter().filter(move |rollout| rollout.state == state);
-    let rolled_back = of(RolloutState::RolledBack).chain(of(RolloutState::RollingBack)).next();
-    let moving = rollouts.iter().find(|rollout| is_moving(rollout.state));
-    let stable = of(RolloutState::Stable).count();
-    let ready = match (artifact, rolled_back) {
-        (Artifact::Verified, Some(rollout)) => {
-            let message = format!("policy '{}' rolled the model back", rollout.policy);
-            wish(types::READY, Some(false), reasons::ROLLED_BACK, &message)
-        }
-        (Artifact::Verified, None) => ready(rollouts, moving, stable),
-        _ => Wish { type_: types::READY, status: Some(false), ..verified.clone() },
-    };
-    let stalled = match artifact {
-        Artifact::Failed { .. } => Wish { type_: types::STALLED, status: Some(true), ..verified.clone() },
-        _ => wish(types::STALLED, Some(false), ready.reason, "nothing is in the way"),
-    };
-    let reconciling = match (artifact, moving) {
-        (Artifact::Pending, _) => Wish { type_: types::RECONCILING, status: Some(true), ..verified.clone() },
-        (Artifact::Verified, Some(rollout)) => {
-            let message = format!("policy '{}' is trying the model", rollout.policy);
-            wish(types::RECONCILING, Some(true), reasons::ROLLOUT_IN_PROGRESS, &message)
-        }
-        _ => wish(types::RECONCILING, Some(false), ready.reason, "nothing is under way"),
-    };
-    let promoted = match (rollouts.len(), stable) {
-        (0, _) => wish(types::PROMOTED, Some(false), reasons::NOT_IN_USE, "no policy has tried the model"),
-        (all, stable) => {
-            let message = format!("stable in {stable} of {all} policies");
-            let reason = if all == stable { reasons::PROMOTED } else { reasons::ROLLOUT_IN_PROGRESS };
-            let reason = if all != stable && moving.is_none() { reasons::SETTLED } else { reason };
-            wish(types::PROMOTED, Some(all == stable), reason, &message)
-        }
-    };
-    let rolled_back = match rolled_back {
-        Some(rollout) => {
-            let message = format!("policy '{}': {}", rollout.policy, rollout.reason);
-            wish(types::ROLLED_BACK, Some(true), reasons::ROLLED_BACK, &message)
-        }
+    let count = format!("stable in {stable} of {all} policies");
+    let message =
+        uses.stable.first().map_or_else(|| count.clone(), |first| format!("{count}; {}", told(first)));
+    wish(types::PROMOTED, Some(all == stable), reason, &message)
+}
+
+fn rolled_back(uses: &Uses<'_>) -> Wish {
+    match uses.rolled_back {
+        Some(rollout) => wish(types::ROLLED_BACK, Some(true), reasons::ROLLED_BACK, &told(rollout)),
         None => {
             wish(types::ROLLED_BACK, Some(false), reasons::NO_HARM_FOUND, "no policy rolled the model back")
         }
-    };
-    vec![ready, verified, promoted, rolled_back, reconciling, stalled]
+    }
 }
 
-fn ready(rollouts: &[PolicyRollout], moving: Option<&PolicyRollout>, stable: usize) -> Wish {
-    if let Some(rollout) = moving {
-        let message = format!("verified; policy '{}' is trying it", rollout.policy);
+fn ready(uses: &Uses<'_>) -> Wish {
+    if let Some(rollout) = uses.rolled_back {
+        return wish(types::READY, Some(false), reasons::ROLLED_BACK, &told(rollout));
+    }
+    if let Some(rollout) = uses.moving {
+        let message = format!("verified; {}", told(rollout));
         return wish(types::READY, Some(true), reasons::ROLLOUT_IN_PROGRESS, &message);
     }
-    match (rollouts.len(), stable) {
-        (0, _) => wish(types::READY, Some(true), reasons::NOT_IN_USE, "verified; no policy uses it"),
-        (_, 0) => {
-            wish(types::READY, Some(true), reasons::SUPERSEDED, "verified; other models took its place")
+    match (uses.all.first(), uses.stable.len()) {
+        (None, _) => wish(types::READY, Some(true), reasons::NOT_IN_USE, "verified; no policy uses it"),
+        (Some(rollout), 0) => {
+            let message = format!("verified; {}", told(rollout));
+            wish(types::READY, Some(true), reasons::SUPERSEDED, &message)
         }
-        (_, stable) => {
+        (Some(_), stable) => {
             let message = format!("the stable model of {stable} policies");
             wish(types::READY, Some(true), reasons::SETTLED, &message)
         }
+    }
+}
+
+/// One policy's own words: what the model is there, why, and by what numbers.
+fn told(rollout: &PolicyRollout) -> String {
+    let place = rollout.step.as_ref().map(|step| format!(", step {step}")).unwrap_or_default();
+    let what = format!("policy '{}': {:?}{place}, {}", rollout.policy, rollout.state, rollout.reason);
+    match &rollout.message {
+        Some(message) => format!("{what}: {message}"),
+        None => what,
     }
 }
 

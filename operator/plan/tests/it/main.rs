@@ -1,6 +1,8 @@
 //! The plan against a small world: pods that obey the protocol, a record, and a clock that is moved by hand.
 
 #[cfg(test)]
+mod approval;
+#[cfg(test)]
 mod children;
 #[cfg(test)]
 mod evidence;
@@ -14,6 +16,8 @@ mod properties;
 mod record;
 #[cfg(test)]
 mod rollouts;
+#[cfg(test)]
+mod watch;
 #[cfg(test)]
 mod wishes;
 #[cfg(test)]

@@ -249,3 +249,34 @@ fn a_pod_whose_lease_ran_out_is_left_out() {
     world.run_until(60, |world| world.stable() == Some(digest("support-v2")));
     assert_eq!(world.pods[1].effective_weight(world.now).get(), 0);
 }
+
+#[test]
+fn an_uneven_split_holds_the_step_without_harm_and_goes_on_when_it_is_even_again() {
+    let mut world = World::with_trial_in(RolloutState::Canary);
+    world.pods[1].buckets = Some((10, 1500));
+    world.run(30);
+    assert_eq!(
+        (world.state(), world.status.rollout.as_ref().unwrap().weight_percent),
+        (RolloutState::Canary, 5)
+    );
+    assert_eq!(world.condition("CandidateHealthy"), ("Unknown".to_owned(), "SampleRatioMismatch".to_owned()));
+    let ratio: f64 = world.status.rollout.as_ref().unwrap().sample_ratio.as_ref().unwrap().parse().unwrap();
+    assert!(ratio < 0.001, "{ratio}");
+    assert!(world.recorded().quarantine.is_empty());
+    world.pods[1].buckets = None;
+    world.run_until(60, |world| world.stable() == Some(digest("support-v2")));
+}
+
+#[test]
+fn an_uneven_split_that_stays_loses_its_weight_at_the_deadline_and_is_tried_once_more() {
+    let mut world = World::with_trial_in(RolloutState::Canary);
+    world.pods[0].buckets = Some((400, 100));
+    world.run_until(150, |world| world.status.rollout.as_ref().unwrap().reason == "InsufficientData");
+    let rollout = world.status.rollout.clone().unwrap();
+    assert_eq!((rollout.weight_percent, rollout.sample_ratio), (0, None), "nothing is split any more");
+    let message = rollout.message.unwrap();
+    assert!(message.contains("requests are not split as the weight says"), "{message}");
+    world.run_until(10, |world| world.state() == RolloutState::Canary);
+    world.run(20);
+    assert_eq!(world.state(), RolloutState::Canary, "and holds again");
+}
