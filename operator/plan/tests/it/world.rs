@@ -43,7 +43,8 @@ pub(crate) struct Pod {
     pub(crate) held: Option<Assignment>,
     pub(crate) models: BTreeSet<Digest>,
     pub(crate) serves: Option<Digest>,
-    evidence: Option<(EvidenceOwner, Evidence)>,
+    /// Of whom about which digest.
+    evidence: Option<(EvidenceOwner, Digest, Evidence)>,
     pub(crate) step: StepProgress,
     /// Buckets of each arm in its reports, where not those of its requests.
     pub(crate) buckets: Option<(u32, u32)>,
@@ -411,16 +412,21 @@ impl Pod {
         self.held = Some(offered.clone());
         self.lease_until = now + SignedDuration::from_secs(i64::from(LEASE_SECONDS));
         let phase = if offered.watch.is_some() { EvidencePhase::Watch } else { EvidencePhase::Trial };
-        let owner = self.compared().map(|(_, attempt)| EvidenceOwner {
-            phase,
-            policy_uid: offered.policy.uid.clone(),
-            attempt,
-            configuration_digest: offered.configuration.digest(),
-            incarnation: self.incarnation,
+        let owner = self.compared().map(|(digest, attempt)| {
+            let owner = EvidenceOwner {
+                phase,
+                policy_uid: offered.policy.uid.clone(),
+                attempt,
+                configuration_digest: offered.configuration.digest(),
+                incarnation: self.incarnation,
+            };
+            (owner, digest)
         });
-        if let Some(owner) = owner.filter(|owner| self.evidence.as_ref().map(|(held, _)| held) != Some(owner))
-        {
-            self.evidence = Some((owner, Evidence::new(GuardSettings::default())));
+        if let Some((owner, digest)) = owner {
+            let held = self.evidence.as_ref().map(|(owner, digest, _)| (owner, *digest));
+            if held != Some((&owner, digest)) {
+                self.evidence = Some((owner, digest, Evidence::new(GuardSettings::default())));
+            }
         }
         self.choose();
         self.refusal = None;
@@ -429,7 +435,7 @@ impl Pod {
     }
 
     /// The model whose evidence is gathered, and its attempt.
-    fn compared(&self) -> Option<(Digest, u64)> {
+    pub(crate) fn compared(&self) -> Option<(Digest, u64)> {
         let held = self.held.as_ref()?;
         match (&held.trial, &held.watch, &held.stable) {
             (Some(trial), _, _) => Some((trial.model.digest, trial.attempt)),
@@ -476,12 +482,13 @@ impl Pod {
             .map_or(BasisPoints::ZERO, |trial| trial.weight)
     }
 
-    fn serve(&mut self, requests: u64, traffic: Traffic, now: Timestamp) {
+    /// Requests at this pod, and what they say about the model that is compared with another.
+    pub(crate) fn serve(&mut self, requests: u64, traffic: Traffic, now: Timestamp) {
         let weight = u64::from(self.effective_weight(now).get());
         let staging = |trial: &Trial| trial.stage == TrialStage::Staging;
         let is_staging = self.held.as_ref().and_then(|held| held.trial.as_ref()).is_some_and(staging);
         let scores = !is_staging && self.compared().is_some_and(|(digest, _)| self.models.contains(&digest));
-        let Some((_, evidence)) = self.evidence.as_mut().filter(|_| scores) else { return };
+        let Some((_, _, evidence)) = self.evidence.as_mut().filter(|_| scores) else { return };
         for request in 0..requests {
             let uncertainty = if traffic == Traffic::OverConfident { (0.05, 0.3) } else { (0.2, 0.2) };
             evidence.observe(&Observation {
@@ -541,7 +548,7 @@ impl Pod {
                 ..self.step
             },
             evidence: self.evidence.as_ref().filter(|_| self.compared().is_some()).map(
-                |(owner, evidence)| {
+                |(owner, _, evidence)| {
                     let scored = evidence.snapshot().pairs > 0;
                     TrialEvidence {
                         owner: owner.clone(),
