@@ -26,6 +26,11 @@ impl Features {
         features
     }
 
+    /// Of a request of which nothing but the statistics is left: no n-gram and no tag.
+    pub fn of_statistics(statistics: [f32; STATISTICS]) -> Self {
+        Self { statistics, ..Self::default() }
+    }
+
     /// As [`Features::extract`], into buffers that are already there: after the first few
     /// requests it allocates nothing.
     pub fn extract_into<'a>(&mut self, text: &str, tags: impl IntoIterator<Item = (&'a str, &'a str)>) {
@@ -85,6 +90,14 @@ mod tests {
         assert_eq!(features.statistics(), &[0.0; STATISTICS]);
         assert!(features.ngrams().is_empty());
         assert!(features.tags().is_empty());
+    }
+
+    #[test]
+    fn features_of_statistics_have_no_other_evidence() {
+        let whole = Features::extract("Solve x + 2 = 5.", [("a", "1")]);
+        let left = Features::of_statistics(*whole.statistics());
+        assert_eq!(left.statistics(), whole.statistics());
+        assert!(left.ngrams().is_empty() && left.tags().is_empty());
     }
 
     #[test]

@@ -196,7 +196,7 @@ impl From<PutModelError> for Refused {
             PutModelError::Refused(ModelError::DigestMismatch { .. }) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, RefusalReason::DigestMismatch)
             }
-            PutModelError::Refused(ModelError::Artifact(_)) => {
+            PutModelError::Refused(ModelError::Artifact(_) | ModelError::Replay(_)) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, RefusalReason::ArtifactInvalid)
             }
             PutModelError::Unavailable(_) => (StatusCode::INSUFFICIENT_STORAGE, RefusalReason::Unavailable),

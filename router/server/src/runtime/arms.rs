@@ -8,9 +8,10 @@ use tinydancer_guards::BasisPoints;
 
 use super::{
     beside::{Beside, Lease},
-    held::{HeldAssignment, Models, named_digests},
+    held::{HeldAssignment, named_digests},
     ledger::Ledger,
     model::LoadedModel,
+    models::Models,
     step::Step,
 };
 

@@ -10,8 +10,9 @@ use tinydancer_protocol::{Assignment, PROTOCOL_VERSION};
 use super::{
     Identity,
     arms::Arms,
-    held::{Entry, HeldAssignment, Models, Origin},
+    held::{HeldAssignment, Origin},
     model::LoadedModel,
+    models::Models,
     trips::Trips,
 };
 
@@ -82,7 +83,7 @@ fn load_stable(models: &mut Models, digest: Digest, folder: &Path, history: &His
     let path = folder.join(BOOT_MODEL);
     match fs::read(&path) {
         Ok(bytes) => match LoadedModel::load(digest, &bytes) {
-            Ok(model) => return models.insert(digest, Entry::Verified(Arc::new(model))),
+            Ok(model) => return models.insert(model),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "the boot model is not the assigned one; looking on the volume");
             }

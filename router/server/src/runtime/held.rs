@@ -1,15 +1,10 @@
-//! Which assignment holds, and which models are there for it.
+//! Which assignment holds, and what it asks for.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use tinydancer_crds::Digest;
 use tinydancer_guards::ApplicableGuards;
-use tinydancer_history::History;
-use tinydancer_protocol::{
-    AcceptError, Assignment, EvidencePhase, LoadedModel as ReportedModel, ModelState, Trial, accept,
-};
-
-use super::model::{LoadedModel, ModelError};
+use tinydancer_protocol::{AcceptError, Assignment, EvidencePhase, Trial, TrialStage, accept};
 
 /// Where the assignment came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +28,12 @@ impl HeldAssignment {
     /// The trial, if the operator confirmed it to this process.
     pub(crate) fn live_trial(&self) -> Option<&Trial> {
         self.assignment.trial.as_ref().filter(|_| self.live)
+    }
+
+    /// The candidate that is loaded and checked, and scores nothing yet.
+    pub(crate) fn staged(&self) -> Option<Digest> {
+        let staged = self.live_trial().filter(|trial| trial.stage == TrialStage::Staging)?;
+        Some(staged.model.digest)
     }
 
     /// The test that this pod makes: of the trial, or of the watch, which needs nobody's confirmation.
@@ -76,67 +77,6 @@ pub(crate) struct Test<'a> {
     /// The stable model, or the one before the promoted one; `None` for the first model of a fleet.
     pub(crate) reference: Option<Digest>,
     pub(crate) guards: &'a ApplicableGuards,
-}
-
-/// A model and what became of it. One that is in no list is missing.
-#[derive(Debug, Clone)]
-pub(crate) enum Entry {
-    Verified(Arc<LoadedModel>),
-    Refused(String),
-}
-
-/// The models in memory.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Models(BTreeMap<Digest, Entry>);
-
-impl Models {
-    pub(crate) fn verified(&self, digest: Digest) -> Option<&Arc<LoadedModel>> {
-        match self.0.get(&digest) {
-            Some(Entry::Verified(model)) => Some(model),
-            Some(Entry::Refused(_)) | None => None,
-        }
-    }
-
-    pub(crate) fn insert(&mut self, digest: Digest, entry: Entry) {
-        self.0.insert(digest, entry);
-    }
-
-    pub(crate) fn retain(&mut self, keep: &[Digest]) {
-        self.0.retain(|digest, _| keep.contains(digest));
-    }
-
-    /// Loads a model from the volume unless it is there. Bytes that no longer are what they were count as missing: the
-    /// operator puts them again.
-    pub(crate) fn load(&mut self, digest: Digest, history: &History) {
-        if self.0.contains_key(&digest) {
-            return;
-        }
-        match history.load_model(&digest.to_string()) {
-            Ok(Some(bytes)) => match LoadedModel::load(digest, &bytes) {
-                Ok(model) => self.insert(digest, Entry::Verified(Arc::new(model))),
-                Err(error @ ModelError::Artifact(_)) => {
-                    tracing::error!(%digest, %error, "a model on the volume cannot run here");
-                    self.insert(digest, Entry::Refused(error.to_string()));
-                }
-                Err(error) => tracing::error!(%digest, %error, "a model on the volume is damaged"),
-            },
-            Ok(None) => {}
-            Err(error) => tracing::error!(%digest, %error, "failed to read a model from the volume"),
-        }
-    }
-
-    /// What became of these models.
-    pub(crate) fn states(&self, digests: &[Digest]) -> Vec<ReportedModel> {
-        let state = |digest| match self.0.get(digest) {
-            Some(Entry::Verified(_)) => ModelState::Verified,
-            Some(Entry::Refused(error)) => ModelState::Refused(error.clone()),
-            None => ModelState::Missing,
-        };
-        digests
-            .iter()
-            .map(|digest| ReportedModel { digest: *digest, state: state(digest), replay: None })
-            .collect()
-    }
 }
 
 /// The digests that an assignment names, stable first.

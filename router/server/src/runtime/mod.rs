@@ -17,7 +17,9 @@ mod keys;
 mod ledger;
 mod lock;
 mod model;
+mod models;
 mod opinions;
+mod replay;
 mod report;
 mod step;
 mod transition;
@@ -48,6 +50,7 @@ pub use feedback::{
 };
 pub use keys::{KeyError, read_key, read_or_make_key};
 pub use model::ModelError;
+pub use replay::ReplayError;
 pub use transition::{AssignError, PutModelError};
 
 use arms::Arms;

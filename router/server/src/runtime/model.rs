@@ -8,7 +8,7 @@ use std::{
 use tinydancer_crds::Digest;
 use tinydancer_engine::{Features, LoadError, Model, Score, artifact};
 
-use super::lock::lock;
+use super::{lock::lock, replay::ReplayError};
 
 /// A running mean.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -46,6 +46,9 @@ pub enum ModelError {
     /// They are no artifact that can run here.
     #[error("failed to load the artifact: {0}")]
     Artifact(#[from] LoadError),
+    /// They fail on requests that this pod had before.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
 }
 
 /// The engine failed on a request: an error, a number that is not finite, or a panic.

@@ -12,7 +12,7 @@ use super::{
     Runtime,
     arms::Arms,
     beside::{Beside, Lease, TrialArm, WatchArm},
-    held::{Entry, HeldAssignment, Origin, Test, named_digests},
+    held::{HeldAssignment, Origin, Test, named_digests},
     ledger::Ledger,
     lock::lock,
     model::{LoadedModel, ModelError},
@@ -76,7 +76,8 @@ impl Runtime {
         Ok(self.report())
     }
 
-    /// Waits for the disk. Takes the bytes of a model: checked for size, digest, shape and known answers, then kept, then loaded.
+    /// Waits for the disk. Takes the bytes of a model: checked for size, digest, shape and known answers, those of a candidate
+    /// in staging on this pod's past as well, then kept, then loaded.
     ///
     /// # Errors
     /// [`PutModelError`]; then they are not kept.
@@ -84,18 +85,25 @@ impl Runtime {
         let _one_at_a_time = lock(&self.transitions);
         let before = self.arms.load_full();
         let mut models = before.models.clone();
-        match LoadedModel::load(digest, &bytes) {
+        let checked = LoadedModel::load(digest, &bytes).and_then(|model| {
             // The same object as before keeps what it has counted.
-            Ok(_) if models.verified(digest).is_some() => Ok(()),
-            Ok(model) => {
+            if models.verified(digest).is_none() {
+                models.insert(model);
+            }
+            let staged = before.held.as_ref().and_then(HeldAssignment::staged);
+            if staged == Some(digest) { models.rehearse(digest, &self.history) } else { Ok(()) }
+        });
+        match checked {
+            Ok(()) if before.models.verified(digest).is_some() => Ok(()),
+            Ok(()) => {
                 self.history.save_model(digest.to_string(), bytes)?;
-                models.insert(digest, Entry::Verified(Arc::new(model)));
                 self.publish(self.next(&before, Arms { models, ..(*before).clone() }));
                 Ok(())
             }
             Err(error) => {
-                if matches!(error, ModelError::Artifact(_)) && before.worth_keeping().contains(&digest) {
-                    models.insert(digest, Entry::Refused(error.to_string()));
+                let lasting = matches!(error, ModelError::Artifact(_) | ModelError::Replay(_));
+                if lasting && before.worth_keeping().contains(&digest) {
+                    models.refuse(digest, &error);
                     self.publish(Arms { models, ..(*before).clone() });
                 }
                 Err(error.into())
@@ -129,6 +137,10 @@ impl Runtime {
             models.load(digest, &self.history);
         }
         let held = HeldAssignment { assignment, origin: Origin::Accepted, live: true };
+        if let Some(candidate) = held.staged() {
+            // The report says why it is refused.
+            let _ = models.rehearse(candidate, &self.history);
+        }
         self.lift_trips(same_policy, held.test());
         let lease = self.deadline(Some(&held)).map(|deadline| Arc::new(Lease::until(deadline)));
         let step = Arc::new(Step::starting(self.clock.now()));

@@ -500,8 +500,11 @@ proptest! {
                 }
             }
             let trial = assignment.trial.as_ref().unwrap();
-            let allowed = confirmed && remaining > 0 && !tripped && trial.stage == TrialStage::Canary;
             let report = pod.runtime.report();
+            // In staging it can be refused for what it does with the pod's past.
+            let verified = report.models.last().unwrap().state == ModelState::Verified;
+            let allowed =
+                confirmed && remaining > 0 && !tripped && verified && trial.stage == TrialStage::Canary;
             prop_assert_eq!(report.trips.is_empty(), !tripped);
             let wanted = if allowed { trial.weight } else { BasisPoints::ZERO };
             prop_assert_eq!(report.effective_weight, wanted);

@@ -60,6 +60,7 @@ impl Relay {
         let account = self.account.take()?;
         let usage = self.events.as_ref().and_then(Events::usage);
         match (&self.events, next) {
+            (_, Next::End) if !self.rest.status().is_success() => account.settle(End::Refused, None),
             (Some(events), _) if events.finished() => account.settle(End::Complete, usage),
             (Some(events), _) => {
                 account.settle(End::Broken, usage);
@@ -70,8 +71,7 @@ impl Relay {
                 account.settle(End::Broken, None);
                 return Some((Err(io::Error::other("the upstream's answer broke off")), self));
             }
-            (None, _) if self.rest.status().is_success() => account.settle(End::Complete, None),
-            (None, _) => account.settle(End::Refused, None),
+            (None, _) => account.settle(End::Complete, None),
         }
         None
     }

@@ -8,6 +8,7 @@ mod feedback;
 mod hostile;
 mod metrics;
 mod models;
+mod outcomes;
 mod route;
 mod secrets;
 mod streams;
@@ -104,7 +105,8 @@ pub(crate) fn pair(small: &Upstream, large: &Upstream) -> Vec<Candidate> {
     vec![candidate("small", Tier::Lightweight, small), candidate("large", Tier::Powerful, large)]
 }
 
-fn configuration(candidates: Vec<Candidate>, setup: &Setup<'_>) -> Configuration {
+/// What the fleet is to do.
+pub(crate) fn configuration(candidates: Vec<Candidate>, setup: &Setup<'_>) -> Configuration {
     Configuration {
         candidates,
         decision: setup.rule,
@@ -139,8 +141,19 @@ impl Router {
         let configuration = configuration(candidates, &setup);
         let runtime =
             Runtime::standalone(configuration.clone(), Some(&model), Arc::clone(&history), [7; 32]).unwrap();
+        Self::before(runtime, history, &configuration, setup, folder).await
+    }
+
+    /// A data plane with a heart that is already there.
+    pub(crate) async fn before(
+        runtime: Arc<Runtime>,
+        history: Arc<History>,
+        configuration: &Configuration,
+        setup: Setup<'_>,
+        folder: TempDir,
+    ) -> Self {
         let credentials = Credentials::open(setup.credentials);
-        let upstreams = Arc::new(Upstreams::new(&configuration, Arc::clone(&credentials)));
+        let upstreams = Arc::new(Upstreams::new(configuration, Arc::clone(&credentials)));
         tokio::spawn(credentials.follow());
         let client = Client::new(setup.limits.held_back).unwrap();
         let plane = DataPlane::new(
