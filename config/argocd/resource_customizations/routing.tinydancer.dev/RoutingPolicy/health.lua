@@ -81,4 +81,7 @@ local ready = condition("Ready")
 if ready.status ~= "True" then
   return health("Progressing", ready.message)
 end
+if rollout ~= nil and rollout.watch ~= nil then
+  remark = "; watched, " .. rollout.watch.previous.name .. " stays armed" .. remark
+end
 return health("Healthy", ready.message .. remark)

@@ -36,13 +36,14 @@ end
 local aborted = asked("abort", attempt)
 local paused = obj.spec.paused == true
 
-local can_abort = one_of({ "Staging", "Shadow", "Canary", "Paused", "Promoting" }) and not aborted
+local on_trial = one_of({ "Staging", "Shadow", "Canary", "Paused", "Promoting" })
+local can_abort = (on_trial or rollout.watch ~= nil) and not aborted
 local can_promote = one_of({ "Shadow", "Canary", "Paused" }) and not aborted and not asked("promote", attempt)
 local can_approve = rollout.approval ~= nil and not aborted and not asked("approve", rollout.approval)
 local can_retry = rollout.attempt ~= nil and (quarantined or rolled_back) and not asked("retry", token)
 
 return {
-  abort = { disabled = not can_abort, displayName = "Abort the trial" },
+  abort = { disabled = not can_abort, displayName = "Abort: roll the model back" },
   approve = { disabled = not can_approve, displayName = "Approve the next step" },
   pause = { disabled = paused, displayName = "Pause growth" },
   promote = { disabled = not can_promote, displayName = "Promote now, skip the evidence" },

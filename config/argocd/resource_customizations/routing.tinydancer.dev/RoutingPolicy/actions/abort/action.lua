@@ -1,5 +1,5 @@
--- Ends the trial that is under way and quarantines its model; the annotation names the attempt, so that it cannot
--- end a later one.
+-- Rolls the model on trial back, or in the watch after its promotion, and quarantines it; the annotation names the
+-- attempt, so that it cannot end a later one.
 obj.metadata.annotations = obj.metadata.annotations or {}
 obj.metadata.annotations["routing.tinydancer.dev/abort"] = tostring(obj.status.rollout.attempt)
 return obj
