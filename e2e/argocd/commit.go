@@ -18,14 +18,20 @@ func firstCommit(checkout string) (commit, error) {
 
 // naming gives the commit in which the policy names another model.
 func (c commit) naming(model string) (commit, error) {
+	return c.saying(model, "model", "name")
+}
+
+// saying gives the commit in which a field of the policy's spec is another.
+func (c commit) saying(value any, field ...string) (commit, error) {
 	next := slices.Clone(c)
 	for i, object := range next {
 		if object.GetKind() != "RoutingPolicy" {
 			continue
 		}
 		next[i] = object.DeepCopy()
-		if err := unstructured.SetNestedField(next[i].Object, model, "spec", "model", "name"); err != nil {
-			return nil, fmt.Errorf("failed to name the model %s: %w", model, err)
+		path := append([]string{"spec"}, field...)
+		if err := unstructured.SetNestedField(next[i].Object, value, path...); err != nil {
+			return nil, fmt.Errorf("failed to set %v: %w", path, err)
 		}
 	}
 	return next, nil

@@ -166,13 +166,24 @@ func (f *fleet) pauseAndResume(ctx context.Context, second commit) error {
 	if err := f.staysInSync(second, 2); err != nil {
 		return err
 	}
+	outspoken, err := second.saying(false, "paused")
+	if err != nil {
+		return err
+	}
+	names, err := f.difference(outspoken)
+	if err != nil {
+		return err
+	}
+	if len(names) != 1 {
+		return fmt.Errorf("a commit that says `paused: false` must differ in the policy alone and does in %v", names)
+	}
 	if err := f.act(ctx, "resume"); err != nil {
 		return err
 	}
 	if _, err := f.waitForHealth(ctx, health.HealthStatusProgressing, "Shadow"); err != nil {
 		return err
 	}
-	holds("the actions pause and resume lead to Suspended and back, without a difference to Git")
+	holds("the actions pause and resume lead to Suspended and back; that is no difference unless Git says `paused` itself")
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -8,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// checkStates finds each state and each reason to pause, as the schema and the documentation name them, in some fixture.
+// checkStates finds each state of the schema in some fixture.
 func checkStates(checkout string) error {
 	definition, err := readObject(filepath.Join(checkout, "config/crd/routing.tinydancer.dev_routingpolicies.yaml"))
 	if err != nil {
@@ -43,8 +44,11 @@ func checkStates(checkout string) error {
 // statesOf reads the values that status.rollout.state may have.
 func statesOf(definition *unstructured.Unstructured) ([]string, error) {
 	versions, _, err := unstructured.NestedSlice(definition.Object, "spec", "versions")
-	if err != nil || len(versions) == 0 {
-		return nil, fmt.Errorf("the CRD must have a version (%w)", err)
+	if err != nil {
+		return nil, fmt.Errorf("failed to read the CRD: %w", err)
+	}
+	if len(versions) != 1 {
+		return nil, fmt.Errorf("the CRD must have one version and has %d", len(versions))
 	}
 	version, _ := versions[0].(map[string]any)
 	path := []string{"schema", "openAPIV3Schema"}
@@ -52,8 +56,11 @@ func statesOf(definition *unstructured.Unstructured) ([]string, error) {
 		path = append(path, "properties", field)
 	}
 	states, found, err := unstructured.NestedStringSlice(version, append(path, "enum")...)
-	if err != nil || !found {
-		return nil, fmt.Errorf("the CRD must name the values of status.rollout.state (%w)", err)
+	if err != nil {
+		return nil, fmt.Errorf("failed to read the CRD: %w", err)
+	}
+	if !found {
+		return nil, errors.New("the CRD must name the values of status.rollout.state")
 	}
 	return states, nil
 }
