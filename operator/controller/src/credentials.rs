@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use kube::{Api, Client};
 use tinydancer_crds::routing_policy::KeyReference;
 use tinydancer_plan::SecretState;
 
@@ -27,21 +26,11 @@ pub struct UpstreamKeys {
     pub missing: BTreeSet<String>,
 }
 
-/// Reads the Secrets that the candidates refer to.
-///
-/// # Errors
-/// Where the API server does not give one for another reason than that it does not exist.
-pub async fn upstream_keys(
-    client: &Client,
-    namespace: &str,
+/// Takes the keys that the candidates refer to out of the Secrets, given by name.
+pub fn upstream_keys(
     references: &BTreeMap<String, KeyReference>,
-) -> kube::Result<UpstreamKeys> {
-    let api = Api::<Secret>::namespaced(client.clone(), namespace);
-    let names: BTreeSet<&str> = references.values().map(|reference| reference.name.as_str()).collect();
-    let mut secrets = BTreeMap::new();
-    for name in names {
-        secrets.insert(name, api.get_opt(name).await?.and_then(|secret| secret.data).unwrap_or_default());
-    }
+    secrets: &BTreeMap<&str, Data>,
+) -> UpstreamKeys {
     let mut keys = UpstreamKeys::default();
     for (candidate, reference) in references {
         match secrets.get(reference.name.as_str()).and_then(|data| data.get(&reference.key)) {
@@ -53,7 +42,7 @@ pub async fn upstream_keys(
             }
         }
     }
-    Ok(keys)
+    keys
 }
 
 /// What the Secret should hold. A feedback key that is there is kept: decisions already made carry its mark.

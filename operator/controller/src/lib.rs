@@ -1,7 +1,8 @@
 //! The operator around the plan: what it watches, reads, writes, fetches and calls. Decisions are made in
 //! `tinydancer-plan`.
 //!
-//! - [`run`] wires the rest; [`arguments`], [`telemetry`], [`metrics`], [`readiness`] are the shell's own.
+//! - [`run`] wires the rest; [`arguments`], [`telemetry`], [`metrics`], [`rollout_metrics`], [`readiness`] and [`sources`]
+//!   are the shell's own.
 //! - [`policy`] and [`model`] are the two loops, [`looks`] what they share; [`leader`] says whether they may write,
 //!   [`writer`] writes.
 //! - [`artifacts`] fetches and verifies model bytes; [`routers`] hands them and assignments to pods.
@@ -19,8 +20,10 @@ pub mod metrics;
 pub mod model;
 pub mod policy;
 pub mod readiness;
+pub mod rollout_metrics;
 pub mod routers;
 pub mod run;
 pub mod scope;
+pub mod sources;
 pub mod telemetry;
 pub mod writer;

@@ -28,6 +28,7 @@ pub fn unreadable(kind: &str, error: &str) -> Happening {
         message: format!("the {kind} cannot be read by this version of the operator: {error}"),
         action: "Read",
         related: None,
+        occasion: None,
     }
 }
 

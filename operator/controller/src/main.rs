@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tinydancer_operator::{arguments::Arguments, policy::controller::sources, run, telemetry};
+use tinydancer_operator::{arguments::Arguments, run, sources::sources, telemetry};
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -17,7 +17,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{leader::Leadership, readiness::Readiness};
+use crate::{leader::Leadership, readiness::Readiness, rollout_metrics::RolloutMetrics};
 
 /// A reconcile of one controller and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -77,6 +77,8 @@ pub struct Metrics {
     pub fetches: Family<CallLabels, Counter>,
     /// 1 while this replica may write.
     pub leading: Gauge,
+    /// Transitions and running trials.
+    pub rollouts: RolloutMetrics,
     registry: Arc<Registry>,
 }
 
@@ -91,9 +93,13 @@ impl Default for Metrics {
             router_calls: Family::default(),
             fetches: Family::default(),
             leading: Gauge::default(),
+            rollouts: RolloutMetrics::default(),
             registry: Arc::default(),
         };
-        let mut registry = Registry::with_prefix("tinydancer_operator");
+        let mut root = Registry::default();
+        root.sub_registry_with_prefix("tinydancer_rollout")
+            .register_collector(Box::new(metrics.rollouts.clone()));
+        let registry = root.sub_registry_with_prefix("tinydancer_operator");
         registry.register("reconciles", "Reconciles by controller and outcome", metrics.reconciles.clone());
         registry.register("reconcile_seconds", "How long a reconcile took", metrics.seconds.clone());
         registry.register("writes", "Writes to the API server that succeeded", metrics.writes.clone());
@@ -109,7 +115,7 @@ impl Default for Metrics {
             metrics.fetches.clone(),
         );
         registry.register("leading", "1 while this replica may write", metrics.leading.clone());
-        metrics.registry = Arc::new(registry);
+        metrics.registry = Arc::new(root);
         metrics
     }
 }
@@ -127,7 +133,7 @@ impl Metrics {
     }
 
     /// Everything as `OpenMetrics` text.
-    fn text(&self) -> Result<String, std::fmt::Error> {
+    pub(crate) fn text(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
@@ -177,7 +183,11 @@ async fn readyz(State(page): State<Page>) -> impl IntoResponse {
 }
 
 async fn text(State(page): State<Page>) -> impl IntoResponse {
-    page.metrics.leading.set(i64::from(page.leadership.may_write()));
+    let leads = page.leadership.may_write();
+    page.metrics.leading.set(i64::from(leads));
+    if !leads {
+        page.metrics.rollouts.stand_by();
+    }
     match page.metrics.text() {
         Ok(text) => (
             StatusCode::OK,

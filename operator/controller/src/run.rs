@@ -21,6 +21,7 @@ use crate::{
     policy::controller::PolicyParts,
     readiness::Readiness,
     scope::Scope,
+    sources::sources,
     writer::Writer,
 };
 
@@ -154,7 +155,7 @@ async fn certificates(client: &Client, namespace: &str) -> Certificates {
         match Certificates::read_or_make(client, namespace).await {
             Ok(certificates) => return certificates,
             Err(error) => {
-                let source = crate::policy::controller::sources(&error);
+                let source = sources(&error);
                 tracing::warn!(%error, source, "no authority for the control certificates yet");
                 tokio::time::sleep(AUTHORITY_RETRY).await;
             }

@@ -215,17 +215,29 @@ pub(crate) fn evidence(
 
 /// The event of a transition: each has exactly one, with its own reason.
 pub(crate) fn event(transition: Transition, model: String, message: String) -> Event {
-    let kind = match transition.to.shown() {
-        RolloutState::RollingBack | RolloutState::RolledBack => match transition.to {
+    let Transition { to, reason } = transition;
+    Event { kind: kind(to, reason), reason, message, model }
+}
+
+/// The event of a record's last transition, for whoever finds that nobody told it.
+pub fn last_event(record: &Record) -> Option<Event> {
+    let entry = record.history.last()?;
+    let reason = reasons::ALL.iter().find(|reason| **reason == entry.reason)?;
+    let kind = kind(record.rollout, reason);
+    Some(Event { kind, reason, message: entry.message.clone(), model: entry.name.clone() })
+}
+
+fn kind(to: Rollout, reason: &str) -> EventKind {
+    match to.shown() {
+        RolloutState::RollingBack | RolloutState::RolledBack => match to {
             Rollout::RollingBack { cause: Cause::Reverted }
             | Rollout::RolledBack { cause: Cause::Reverted } => EventKind::Normal,
             _ => EventKind::Warning,
         },
-        RolloutState::Paused => match transition.reason {
+        RolloutState::Paused => match reason {
             reasons::PAUSED | reasons::AWAITING_APPROVAL => EventKind::Normal,
             _ => EventKind::Warning,
         },
         _ => EventKind::Normal,
-    };
-    Event { kind, reason: transition.reason, message, model }
+    }
 }

@@ -24,6 +24,7 @@ mod resolve;
 pub mod rollout;
 mod status;
 
+pub use explain::last_event;
 pub use model::model_status;
 pub use observed::{
     Artifact, LiveChild, Observed, ObservedModel, ObservedPod, ObservedRecord, PolicyInput, SecretState,

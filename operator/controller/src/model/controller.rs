@@ -28,6 +28,7 @@ use crate::{
     looks::{Failures, GuardedModel, GuardedPolicy, unreadable},
     metrics::Metrics,
     scope::Scope,
+    sources::sources,
     writer::{WriteError, Writer, differs},
 };
 
@@ -151,6 +152,7 @@ async fn look(world: &World, model: &RouterModel) -> Result<Action, ReconcileErr
                 message: verified.map(|condition| condition.message.clone()).unwrap_or_default(),
                 action: "Verify",
                 related: None,
+                occasion: None,
             };
             world.parts.events.tell(&model.object_ref(&()), happening).await;
         }
@@ -176,7 +178,7 @@ fn back_off(model: Arc<GuardedModel>, error: &ReconcileError, world: Arc<World>)
     }
     let wait = world.failures.failed(model.as_ref());
     let (namespace, name) = (model.namespace(), model.name_any());
-    let source = crate::policy::controller::sources(error);
+    let source = sources(error);
     tracing::warn!(namespace, model = name, %error, source, ?wait, "failed to look at a model");
     Action::requeue(wait)
 }

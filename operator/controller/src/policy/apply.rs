@@ -5,26 +5,25 @@ use std::collections::BTreeMap;
 use futures::{StreamExt as _, stream};
 use k8s_openapi::{
     ByteString,
-    api::core::v1::{ConfigMap, ObjectReference, Secret},
+    api::core::v1::{ConfigMap, Secret},
 };
-use kube::{Resource as _, ResourceExt as _};
+use kube::ResourceExt as _;
 use serde_json::Value;
 use time::OffsetDateTime;
-use tinydancer_crds::{RouterModel, RoutingPolicy};
+use tinydancer_crds::RoutingPolicy;
 use tinydancer_plan::{
-    Action, Child, Commit, CredentialsRequest, Event, EventKind, Plan, PodReference, TlsRequest,
-    build::MODEL_FILE,
+    Action, Child, Commit, CredentialsRequest, Plan, PodReference, TlsRequest, build::MODEL_FILE,
 };
+use tinydancer_protocol::PolicyIdentity;
 
 use crate::{
     certificates::CertificateError,
     credentials,
-    events::Happening,
     routers::Router,
     writer::{Wished, WriteError, differs},
 };
 
-use super::{controller::PolicyWorld, observe::Observation, pods::CONCURRENT_CALLS};
+use super::{controller::PolicyWorld, kept::Key, observe::Observation, pods::CONCURRENT_CALLS, trail};
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -40,13 +39,14 @@ pub enum ApplyError {
     Bytes,
 }
 
-/// Carries out record, status and events.
+/// Carries out record, status and events. What is committed is told even where the status is not taken.
 ///
 /// # Errors
 /// Where the record or the status is not taken; the policy is to be looked at again.
 pub(super) async fn commit(
     world: &PolicyWorld,
     policy: &RoutingPolicy,
+    identity: &PolicyIdentity,
     observation: &Observation,
     plan: &Plan,
 ) -> Result<(), ApplyError> {
@@ -57,13 +57,14 @@ pub(super) async fn commit(
             None => world.writer.create(&wished).await?,
         }
     }
-    if differs(&plan.status, &observation.observed.status) {
-        world.writer.status(policy, &plan.status).await?;
-    }
-    for event in &plan.events {
-        world.events.tell(&policy.object_ref(&()), happening(policy, event)).await;
-    }
-    Ok(())
+    let shown = if differs(&plan.status, &observation.observed.status) {
+        world.writer.status(policy, &plan.status).await
+    } else {
+        Ok(())
+    };
+    trail::tell(world, policy, identity, &observation.observed.record, plan).await;
+    world.metrics.rollouts.show(identity, plan.status.rollout.as_ref());
+    Ok(shown?)
 }
 
 /// Carries out the actions. One that fails does not keep the others from being tried.
@@ -83,7 +84,7 @@ pub(super) async fn act(
             Action::Create(child) => make(world, policy, child).await,
             Action::Apply(child) => bring(world, policy, observation, child).await,
             Action::EnsureTls(request) => tls(world, policy, observation, request).await,
-            Action::EnsureCredentials(request) => keys(world, observation, request).await,
+            Action::EnsureCredentials(request) => keys(world, policy, observation, request).await,
             Action::PutModel { pod, .. } | Action::PutAssignment { pod, .. } => {
                 calls.entry(&pod.uid).or_default().push(action);
                 Ok(())
@@ -137,7 +138,7 @@ async fn call(
 }
 
 async fn make(world: &PolicyWorld, policy: &RoutingPolicy, child: &Child) -> Result<(), ApplyError> {
-    Ok(world.writer.create(&wished(world, policy, child)?).await?)
+    write(world, policy, &wished(world, policy, child)?, None).await
 }
 
 async fn bring(
@@ -148,9 +149,21 @@ async fn bring(
 ) -> Result<(), ApplyError> {
     let wished = wished(world, policy, child)?;
     let live = observation.live.get(&(wished.kind().to_owned(), wished.name().to_owned()));
+    write(world, policy, &wished, live).await
+}
+
+/// Makes an object or brings the one that is there to what is wished for; it is read afresh in the next look.
+async fn write(
+    world: &PolicyWorld,
+    policy: &RoutingPolicy,
+    wished: &Wished,
+    live: Option<&Value>,
+) -> Result<(), ApplyError> {
+    let (kind, name) = (wished.kind().to_owned(), wished.name().to_owned());
+    world.kept().forget(&Key { policy: policy.uid().unwrap_or_default(), kind, name });
     match live {
-        Some(live) => Ok(world.writer.apply(&wished, live).await?),
-        None => Ok(world.writer.create(&wished).await?),
+        Some(live) => Ok(world.writer.apply(wished, live).await?),
+        None => Ok(world.writer.create(wished).await?),
     }
 }
 
@@ -196,11 +209,12 @@ async fn tls(
         type_: Some("kubernetes.io/tls".to_owned()),
         ..Secret::default()
     };
-    write_secret(world, &secret, observation.tls.as_ref()).await
+    write_secret(world, policy, &secret, observation.tls.as_ref()).await
 }
 
 async fn keys(
     world: &PolicyWorld,
+    policy: &RoutingPolicy,
     observation: &Observation,
     request: &CredentialsRequest,
 ) -> Result<(), ApplyError> {
@@ -211,33 +225,16 @@ async fn keys(
         credentials::fresh_key,
     );
     let secret = Secret { metadata: request.metadata.clone(), data: Some(data), ..Secret::default() };
-    write_secret(world, &secret, live).await
+    write_secret(world, policy, &secret, live).await
 }
 
-async fn write_secret(world: &PolicyWorld, secret: &Secret, live: Option<&Secret>) -> Result<(), ApplyError> {
+async fn write_secret(
+    world: &PolicyWorld,
+    policy: &RoutingPolicy,
+    secret: &Secret,
+    live: Option<&Secret>,
+) -> Result<(), ApplyError> {
     let wished = Wished::new(secret, "tiny-dancer/secrets").map_err(WriteError::Json)?;
-    match live {
-        Some(live) => {
-            let live: Value = serde_json::to_value(live).map_err(WriteError::Json)?;
-            Ok(world.writer.apply(&wished, &live).await?)
-        }
-        None => Ok(world.writer.create(&wished).await?),
-    }
-}
-
-fn happening(policy: &RoutingPolicy, event: &Event) -> Happening {
-    let related = ObjectReference {
-        api_version: Some(RouterModel::api_version(&()).into_owned()),
-        kind: Some(RouterModel::kind(&()).into_owned()),
-        name: Some(event.model.clone()),
-        namespace: policy.namespace(),
-        ..ObjectReference::default()
-    };
-    Happening {
-        warning: event.kind == EventKind::Warning,
-        reason: event.reason.to_owned(),
-        message: event.message.clone(),
-        action: "Rollout",
-        related: (!event.model.is_empty()).then_some(related),
-    }
+    let live = live.map(serde_json::to_value).transpose().map_err(WriteError::Json)?;
+    write(world, policy, &wished, live.as_ref()).await
 }

@@ -38,13 +38,16 @@ use crate::{
     metrics::Metrics,
     routers::Routers,
     scope::Scope,
+    sources::sources,
     writer::{WriteError, Writer},
 };
 
 use super::{
     apply::{self, ApplyError},
+    kept::Kept,
     memory::Memory,
     observe::{self, ObserveError},
+    watched::Watched,
 };
 
 /// Time one look at one policy may take, with everything that follows from it.
@@ -82,7 +85,9 @@ pub struct PolicyWorld {
     /// What plans depend on.
     pub settings: Settings,
     models: Store<GuardedModel>,
+    watched: Watched,
     memory: Mutex<Memory>,
+    kept: Mutex<Kept>,
     failures: Failures,
 }
 
@@ -139,7 +144,7 @@ impl ReconcileError {
 }
 
 impl PolicyWorld {
-    fn new(parts: PolicyParts, models: Store<GuardedModel>) -> Self {
+    fn new(parts: PolicyParts, models: Store<GuardedModel>, watched: Watched) -> Self {
         let PolicyParts { client, leadership, metrics, events, writer, artifacts, certificates, settings } =
             parts;
         Self {
@@ -153,7 +158,9 @@ impl PolicyWorld {
             certificates,
             settings,
             models,
+            watched,
             memory: Mutex::default(),
+            kept: Mutex::default(),
             failures: Failures::default(),
         }
     }
@@ -165,8 +172,31 @@ impl PolicyWorld {
         readable.filter(|model| model.namespace().as_deref() == Some(namespace)).cloned().collect()
     }
 
+    /// Returns once every watch has told what was there at first: a plan made on half a view could do harm.
+    pub(super) async fn filled(&self) {
+        // A writer that is gone means that the loop ends.
+        let _ = self.models.wait_until_ready().await;
+        self.watched.filled().await;
+    }
+
+    /// What the watches over fleets tell.
+    pub(super) fn watched(&self) -> &Watched {
+        &self.watched
+    }
+
     pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets policies that are gone.
+    fn keep_policies(&self, is_there: impl Fn(&str) -> bool) {
+        self.memory().keep_policies(&is_there);
+        self.kept().keep_policies(&is_there);
+        self.metrics.rollouts.keep(&is_there);
     }
 }
 
@@ -181,17 +211,35 @@ pub async fn run(parts: PolicyParts, scope: Scope, mut stop: watch::Receiver<boo
     // The store is filled before the trigger passes, so that a look never sees less than what triggered it.
     let touched =
         reflector::reflector(writer, watcher(scope.api::<GuardedModel>(&client), config)).touched_objects();
-    let world = Arc::new(PolicyWorld::new(parts, models));
+    let (pods, writer) = reflector::store();
+    let touched_pods = reflector::reflector(
+        writer,
+        watcher(scope.api::<Pod>(&client), children.clone()).modify(|pod| {
+            // Address and readiness are all that is looked at.
+            pod.managed_fields_mut().clear();
+            pod.spec = None;
+        }),
+    )
+    .touched_objects();
+    let mut watched = Watched::new(pods);
+    let stateful_sets =
+        watched.follow(scope.api::<PartialObjectMeta<StatefulSet>>(&client), children.clone());
+    let services = watched.follow(scope.api::<PartialObjectMeta<Service>>(&client), children.clone());
+    let accounts = watched.follow(scope.api::<PartialObjectMeta<ServiceAccount>>(&client), children.clone());
+    let budgets =
+        watched.follow(scope.api::<PartialObjectMeta<PodDisruptionBudget>>(&client), children.clone());
+    let networks = watched.follow(scope.api::<PartialObjectMeta<NetworkPolicy>>(&client), children);
+    let world = Arc::new(PolicyWorld::new(parts, models, watched));
     let known = policies.clone();
     let gained = world.leadership.gained();
     let forget = policies.clone();
     controller
-        .owns(scope.api::<PartialObjectMeta<StatefulSet>>(&client), children.clone())
-        .owns(scope.api::<PartialObjectMeta<Service>>(&client), children.clone())
-        .owns(scope.api::<PartialObjectMeta<ServiceAccount>>(&client), children.clone())
-        .owns(scope.api::<PartialObjectMeta<PodDisruptionBudget>>(&client), children.clone())
-        .owns(scope.api::<PartialObjectMeta<NetworkPolicy>>(&client), children.clone())
-        .watches(scope.api::<PartialObjectMeta<Pod>>(&client), children, |pod| policy_of(&pod))
+        .owns_stream(stateful_sets)
+        .owns_stream(services)
+        .owns_stream(accounts)
+        .owns_stream(budgets)
+        .owns_stream(networks)
+        .watches_stream(touched_pods, |pod| policy_of(&pod))
         .watches_stream(touched, move |model| naming(&known, &model))
         .reconcile_all_on(gained)
         .with_config(Config::default().concurrency(CONCURRENT_LOOKS).debounce(DEBOUNCE))
@@ -202,14 +250,14 @@ pub async fn run(parts: PolicyParts, scope: Scope, mut stop: watch::Receiver<boo
         .for_each(|_| {
             let uids: std::collections::HashSet<_> =
                 forget.state().iter().filter_map(|policy| policy.uid()).collect();
-            world.memory().keep_policies(|uid| uids.contains(uid));
+            world.keep_policies(|uid| uids.contains(uid));
             std::future::ready(())
         })
         .await;
 }
 
 /// The policy whose fleet a pod is of.
-fn policy_of(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<GuardedPolicy>> {
+fn policy_of(pod: &Pod) -> Option<ObjectRef<GuardedPolicy>> {
     let policy = pod.labels().get(INSTANCE_LABEL)?;
     Some(ObjectRef::new(policy).within(&pod.namespace()?))
 }
@@ -259,9 +307,10 @@ async fn look(world: &PolicyWorld, policy: &RoutingPolicy) -> Result<Action, Rec
     if input.being_deleted {
         return Ok(Action::await_change());
     }
-    let observation = observe::observe(world, policy, &input).await?;
+    // On the heap: what is read at once is a large future.
+    let observation = Box::pin(observe::observe(world, policy, &input)).await?;
     let plan = plan(&input, &observation.observed, Timestamp::now());
-    apply::commit(world, policy, &observation, &plan).await?;
+    apply::commit(world, policy, &input.identity, &observation, &plan).await?;
     let acted = apply::act(world, policy, &observation, &plan.actions).await;
     let wake = if observation.is_fetching { plan.wake.min(FETCH_WAIT) } else { plan.wake };
     match acted {
@@ -285,17 +334,6 @@ fn back_off(policy: Arc<GuardedPolicy>, error: &ReconcileError, world: Arc<Polic
     let source = sources(error);
     tracing::warn!(namespace, policy = name, class = error.class(), %error, source, ?wait, "failed to look at a policy");
     Action::requeue(wait)
-}
-
-/// What lies behind an error, for the log.
-pub fn sources(error: &dyn std::error::Error) -> String {
-    let mut texts = Vec::new();
-    let mut source = error.source();
-    while let Some(error) = source {
-        texts.push(error.to_string());
-        source = error.source();
-    }
-    texts.join(": ")
 }
 
 #[cfg(test)]

@@ -4,24 +4,29 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use futures::{FutureExt as _, future::BoxFuture};
 use http::{Method, Request, Response, StatusCode};
-use kube::client::Body;
+use kube::{client::Body, core::DeserializeGuard};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
+use tinydancer_crds::Digest;
+use tinydancer_engine::testing;
 
 use super::*;
-use crate::{artifacts::HttpsSource, certificates::Authority};
+use crate::{artifacts::HttpsSource, certificates::Authority, policy::watched::Versions};
 
-/// An API server in memory: objects by path, and every write in the order it came.
+/// An API server in memory: objects by path, and every read and write in the order it came.
 #[derive(Clone, Default)]
 struct Api(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     objects: BTreeMap<String, Value>,
+    reads: Vec<String>,
     writes: Vec<String>,
     versions: u64,
-    refuse_conflict: Option<&'static str>,
+    /// Writes to paths with this in them are answered so.
+    refuse: Option<(&'static str, StatusCode)>,
 }
 
 impl Api {
@@ -40,27 +45,28 @@ impl Api {
         let bytes = body.collect_bytes().await.unwrap();
         let sent: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let mut state = self.0.lock().unwrap();
-        if parts.method != Method::GET {
+        let refusal = state.refuse.filter(|(kind, _)| path.contains(kind)).map(|(_, status)| status);
+        if parts.method == Method::GET {
+            state.reads.push(path.clone());
+        } else {
             state.writes.push(format!("{} {path}", parts.method));
         }
-        let refused =
-            state.refuse_conflict.is_some_and(|kind| path.contains(kind)) && parts.method != Method::GET;
-        let (status, value) = match parts.method {
-            _ if refused => (StatusCode::CONFLICT, Value::Null),
-            Method::GET if path.ends_with("/pods") => (
-                StatusCode::OK,
-                json!({ "apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": [] }),
-            ),
-            Method::GET => match state.objects.get(&path) {
+        let (status, value) = match (parts.method, refusal) {
+            (Method::GET, _) => match state.objects.get(&path) {
                 Some(object) => (StatusCode::OK, object.clone()),
                 None => (StatusCode::NOT_FOUND, Value::Null),
             },
-            Method::POST => {
-                let name =
-                    sent.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("event").to_owned();
-                state.store(&format!("{path}/{name}"), sent)
+            (_, Some(status)) => (status, Value::Null),
+            (Method::POST, None) => {
+                let name = sent.pointer("/metadata/name").and_then(Value::as_str).unwrap();
+                let path = format!("{path}/{name}");
+                if state.objects.contains_key(&path) {
+                    (StatusCode::CONFLICT, Value::Null)
+                } else {
+                    state.store(&path, sent)
+                }
             }
-            Method::PUT => state.store(&path, sent),
+            (Method::PUT, None) => state.store(&path, sent),
             _ => {
                 let path = path.trim_end_matches("/status").to_owned();
                 let mut standing = state.objects.get(&path).cloned().unwrap_or_else(|| json!({}));
@@ -70,7 +76,7 @@ impl Api {
         };
         let value = if value.is_null() {
             json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status.as_u16(),
-                "reason": if status == StatusCode::CONFLICT { "Conflict" } else { "NotFound" }, "message": "no" })
+                "reason": if status == StatusCode::CONFLICT { "AlreadyExists" } else { "NotFound" }, "message": "no" })
         } else {
             value
         };
@@ -81,8 +87,38 @@ impl Api {
         std::mem::take(&mut self.0.lock().unwrap().writes)
     }
 
+    fn reads(&self) -> Vec<String> {
+        let mut reads = std::mem::take(&mut self.0.lock().unwrap().reads);
+        reads.sort();
+        reads
+    }
+
+    /// Reasons of the events that regard objects of a kind, in no order.
+    fn events(&self, kind: &str) -> Vec<String> {
+        let state = self.0.lock().unwrap();
+        let events = state.objects.values().filter(|object| object["regarding"]["kind"] == kind);
+        events.map(|event| event["reason"].as_str().unwrap().to_owned()).collect()
+    }
+
     fn policy(&self) -> RoutingPolicy {
         serde_json::from_value(self.0.lock().unwrap().objects[POLICY].clone()).unwrap()
+    }
+}
+
+/// The watch over a kind, never behind.
+struct Watch(Api, &'static str);
+
+impl Versions for Watch {
+    fn version(&self, _: &str, name: &str) -> Option<String> {
+        let Self(api, kind) = self;
+        let state = api.0.lock().unwrap();
+        let mut objects = state.objects.values();
+        let object = objects.find(|object| object["kind"] == *kind && object["metadata"]["name"] == name)?;
+        Some(object["metadata"]["resourceVersion"].as_str().unwrap().to_owned())
+    }
+
+    fn filled(&self) -> BoxFuture<'_, ()> {
+        std::future::ready(()).boxed()
     }
 }
 
@@ -110,7 +146,12 @@ fn merge(standing: &mut Value, sent: &Value) {
 
 const POLICY: &str = "/apis/routing.tinydancer.dev/v1alpha1/namespaces/team/routingpolicies/support";
 
+/// A policy whose RouterModel does not exist.
 fn world(api: &Api) -> PolicyWorld {
+    world_with(api, reflector::store().0)
+}
+
+fn world_with(api: &Api, models: Store<GuardedModel>) -> PolicyWorld {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut policy: Value =
         tinydancer_crds::yaml::from_str(include_str!("../../../../crds/tests/fixtures/policy.yaml")).unwrap();
@@ -138,7 +179,34 @@ fn world(api: &Api) -> PolicyWorld {
         client,
         metrics,
     };
-    PolicyWorld::new(parts, reflector::store().0)
+    let mut watched = Watched::new(reflector::store().0);
+    watched.add::<StatefulSet>(Watch(api.clone(), "StatefulSet"));
+    watched.add::<Service>(Watch(api.clone(), "Service"));
+    watched.add::<ServiceAccount>(Watch(api.clone(), "ServiceAccount"));
+    watched.add::<PodDisruptionBudget>(Watch(api.clone(), "PodDisruptionBudget"));
+    watched.add::<NetworkPolicy>(Watch(api.clone(), "NetworkPolicy"));
+    PolicyWorld::new(parts, models, watched)
+}
+
+/// The RouterModel that the policy names exists and its bytes are at hand: the next look begins a trial.
+fn world_with_model(api: &Api) -> PolicyWorld {
+    let bytes = testing::artifact("2.0.0", 1).unwrap();
+    let digest = Digest::of(&bytes);
+    let source = json!({ "configMap": { "name": "m", "key": "m" } });
+    let spec = json!({ "version": "2.0.0", "digest": digest, "source": source });
+    let mut model = RouterModel::new("support-v2", serde_json::from_value(spec).unwrap());
+    (model.metadata.namespace, model.metadata.uid) = (Some("team".into()), Some("m1".into()));
+    let (store, mut writer) = reflector::store();
+    writer.apply_watcher_event(&watcher::Event::Apply(DeserializeGuard(Ok(model))));
+    let world = world_with(api, store);
+    world.artifacts.adopt("team", &digest, &bytes);
+    world
+}
+
+fn transitions(world: &PolicyWorld) -> Vec<String> {
+    let text = world.metrics.text().unwrap();
+    let lines = text.lines().filter(|line| line.starts_with("tinydancer_rollout_transitions_total{"));
+    lines.map(str::to_owned).collect()
 }
 
 #[tokio::test]
@@ -167,7 +235,9 @@ async fn a_field_that_somebody_changed_is_brought_back_and_nothing_else_is_writt
     }
     api.writes();
     let path = "/api/v1/namespaces/team/services/support";
-    api.0.lock().unwrap().objects.get_mut(path).unwrap()["spec"]["ports"][0]["port"] = json!(81);
+    let mut changed = api.0.lock().unwrap().objects[path].clone();
+    changed["spec"]["ports"][0]["port"] = json!(81);
+    api.0.lock().unwrap().store(path, changed);
     look(&world, &api.policy()).await.unwrap();
     assert_eq!(api.writes(), [format!("PATCH {path}")]);
 }
@@ -176,7 +246,7 @@ async fn a_field_that_somebody_changed_is_brought_back_and_nothing_else_is_writt
 async fn where_the_record_is_refused_nothing_else_is_done() {
     let api = Api::default();
     let world = world(&api);
-    api.0.lock().unwrap().refuse_conflict = Some("/configmaps");
+    api.0.lock().unwrap().refuse = Some(("/configmaps", StatusCode::CONFLICT));
     let error = look(&world, &api.policy()).await.unwrap_err();
     assert_eq!(error.class(), "conflict");
     assert_eq!(api.writes(), ["POST /api/v1/namespaces/team/configmaps"]);
@@ -191,4 +261,61 @@ async fn nothing_is_written_without_the_lease() {
     let error = look(&world, &api.policy()).await.unwrap_err();
     assert_eq!(error.class(), "standby");
     assert_eq!(api.writes(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_at_a_fleet_that_stands_reads_its_record_and_now_and_then_what_no_watch_tells_of() {
+    let api = Api::default();
+    let world = world(&api);
+    let keys = json!({ "metadata": { "name": "llm-keys" }, "data": { "small": "c2VjcmV0" } });
+    api.0.lock().unwrap().store("/api/v1/namespaces/team/secrets/llm-keys", keys);
+    for _ in 0..4 {
+        look(&world, &api.policy()).await.unwrap();
+    }
+    api.reads();
+    let record = "/api/v1/namespaces/team/configmaps/support-rollout-record";
+    look(&world, &api.policy()).await.unwrap();
+    assert_eq!(api.reads(), [record]);
+
+    tokio::time::advance(Duration::from_secs(5)).await;
+    look(&world, &api.policy()).await.unwrap();
+    let unwatched = [
+        record,
+        "/api/v1/namespaces/team/configmaps/support-router",
+        "/api/v1/namespaces/team/secrets/llm-keys",
+        "/api/v1/namespaces/team/secrets/support-router-credentials",
+        "/api/v1/namespaces/team/secrets/support-router-tls",
+    ];
+    assert_eq!(api.reads(), unwatched);
+}
+
+#[tokio::test]
+async fn a_transition_has_one_event_on_each_of_its_objects_and_one_count() {
+    let api = Api::default();
+    let world = world_with_model(&api);
+    for _ in 0..3 {
+        look(&world, &api.policy()).await.unwrap();
+    }
+    assert_eq!(api.events("RoutingPolicy"), ["TrialStarted"]);
+    assert_eq!(api.events("RouterModel"), ["TrialStarted"]);
+    let labels = r#"{namespace="team",policy="support",from="Stable",to="Staging",reason="TrialStarted"}"#;
+    assert_eq!(transitions(&world), [format!("tinydancer_rollout_transitions_total{labels} 1")]);
+}
+
+#[tokio::test]
+async fn an_event_that_could_not_be_told_is_told_by_the_next_look_or_the_next_operator_once() {
+    let api = Api::default();
+    let killed = world_with_model(&api);
+    api.0.lock().unwrap().refuse = Some(("/events", StatusCode::SERVICE_UNAVAILABLE));
+    look(&killed, &api.policy()).await.unwrap();
+    assert_eq!(api.events("RoutingPolicy"), Vec::<String>::new());
+    api.0.lock().unwrap().refuse = None;
+
+    let next = world_with_model(&api);
+    for world in [&next, &next, &killed, &killed] {
+        look(world, &api.policy()).await.unwrap();
+    }
+    assert_eq!(api.events("RoutingPolicy"), ["TrialStarted"]);
+    assert_eq!(api.events("RouterModel"), ["TrialStarted"]);
+    assert_eq!(transitions(&next).len(), 1);
 }

@@ -1,4 +1,4 @@
-//! What was last heard from each pod. Lost with the process, and soon heard again.
+//! What was last heard from each pod, and which transitions were told. Lost with the process, and soon known again.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,40 +18,59 @@ pub(super) struct Heard {
     pub refusal: Option<Refusal>,
 }
 
-/// All fleets, by the uid of the policy, then by the uid of the pod.
+/// What became of the last transition of a policy.
 #[derive(Debug, Default)]
-pub(super) struct Memory(HashMap<String, HashMap<String, Heard>>);
+pub(super) struct Trail {
+    /// The one that was counted last.
+    pub counted: Option<String>,
+    /// The one whose event was told last.
+    pub told: Option<String>,
+}
+
+/// All fleets, by the uid of the policy.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// By the uid of the pod.
+    pods: HashMap<String, HashMap<String, Heard>>,
+    trails: HashMap<String, Trail>,
+}
 
 impl Memory {
     /// What is known of a pod that is there now.
     pub(super) fn pod(&mut self, policy: &str, pod: &str, now: Instant) -> Heard {
-        let fleet = self.0.entry(policy.to_owned()).or_default();
+        let fleet = self.pods.entry(policy.to_owned()).or_default();
         fleet.entry(pod.to_owned()).or_insert(Heard { report: None, since: now, refusal: None }).clone()
     }
 
     /// A report came.
     pub(super) fn reported(&mut self, policy: &str, pod: &str, report: Report, now: Instant) {
-        let fleet = self.0.entry(policy.to_owned()).or_default();
+        let fleet = self.pods.entry(policy.to_owned()).or_default();
         fleet.insert(pod.to_owned(), Heard { report: Some(report), since: now, refusal: None });
     }
 
     /// A refusal came.
     pub(super) fn refused(&mut self, policy: &str, pod: &str, refusal: Refusal) {
-        if let Some(heard) = self.0.get_mut(policy).and_then(|fleet| fleet.get_mut(pod)) {
+        if let Some(heard) = self.pods.get_mut(policy).and_then(|fleet| fleet.get_mut(pod)) {
             heard.refusal = Some(refusal);
         }
     }
 
+    /// What was told of a policy.
+    pub(super) fn trail(&mut self, policy: &str) -> &mut Trail {
+        self.trails.entry(policy.to_owned()).or_default()
+    }
+
     /// Forgets pods that are gone.
     pub(super) fn keep_pods(&mut self, policy: &str, pods: &HashSet<String>) {
-        if let Some(fleet) = self.0.get_mut(policy) {
+        if let Some(fleet) = self.pods.get_mut(policy) {
             fleet.retain(|pod, _| pods.contains(pod));
         }
     }
 
     /// Forgets policies that are gone.
     pub(super) fn keep_policies(&mut self, is_there: impl Fn(&str) -> bool) {
-        self.0.retain(|policy, _| is_there(policy));
+        self.pods.retain(|policy, _| is_there(policy));
+        self.trails.retain(|policy, _| is_there(policy));
     }
 }
 
@@ -84,7 +103,9 @@ mod tests {
         memory.keep_pods("policy", &["b".to_owned()].into());
         assert!(memory.pod("policy", "a", now).report.is_none());
         assert!(memory.pod("policy", "b", now).report.is_some());
+        memory.trail("policy").told = Some("1".to_owned());
         memory.keep_policies(|_| false);
+        assert_eq!(memory.trail("policy").told, None);
         assert!(memory.pod("policy", "b", now).report.is_none());
     }
 }

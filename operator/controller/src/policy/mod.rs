@@ -2,6 +2,9 @@
 
 mod apply;
 pub mod controller;
+mod kept;
 mod memory;
 mod observe;
 mod pods;
+mod trail;
+mod watched;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use futures::TryFutureExt as _;
 use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
@@ -18,12 +17,15 @@ use kube::{
 };
 use serde_json::Value;
 use time::OffsetDateTime;
-use tinydancer_crds::{Digest, ModelName, RouterModel, RoutingPolicy, ValidPolicy, valid};
+use tinydancer_crds::{
+    Digest, ModelName, RouterModel, RoutingPolicy, ValidPolicy, routing_policy::KeyReference, valid,
+};
 use tinydancer_plan::{
     Artifact, LiveChild, Observed, ObservedModel, ObservedRecord, PolicyInput, Record, SecretState,
     build::{MODEL_FILE, Names},
 };
 use tinydancer_protocol::PolicyIdentity;
+use tokio::time::Instant;
 
 use crate::{
     artifacts::verify,
@@ -31,7 +33,7 @@ use crate::{
     routers::Router,
 };
 
-use super::{controller::PolicyWorld, pods};
+use super::{controller::PolicyWorld, kept::Key, pods};
 
 /// Why a policy could not be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -98,18 +100,16 @@ pub(super) async fn observe(
     let look = Look { world, namespace, names, uid };
     let valid = input.spec.as_ref().ok();
     let references = valid.map(|valid| valid.fleet.api_keys.clone()).unwrap_or_default();
-    let (record, live, pods, tls, keys_secret, upstream_keys) = futures::try_join!(
+    world.filled().await;
+    let (record, live, tls, keys_secret, upstream_keys) = futures::try_join!(
         look.record(),
         look.children(),
-        pods::list(world, namespace, name),
         look.secret(names.tls()),
         look.secret(names.credentials()),
-        credentials::upstream_keys(&world.client, namespace, &references)
-            .map_err(api("the upstreams' Secrets")),
+        look.upstream_keys(&references),
     )?;
-    let mut live = live;
-    look.adopt_boot_model(&mut live);
     let (models, is_fetching) = look.models(valid, &record).await?;
+    let pods = world.watched().pods(namespace, name);
     let (pods, routers) = pods::hear(world, &input.identity, &pods).await;
     let tls_state = look.tls_state(name, tls.as_ref());
     let observed = Observed {
@@ -165,21 +165,49 @@ impl Look<'_> {
             (ApiResource::erase::<Service>(&()), self.names.client()),
         ];
         let reads = wanted.into_iter().map(|(resource, name)| async move {
-            let api =
-                Api::<DynamicObject>::namespaced_with(self.world.client.clone(), self.namespace, &resource);
-            let found = api.get_opt(&name).await?;
-            let value = found
-                .map(|object| serde_json::to_value(object).map_err(kube::Error::SerdeError))
-                .transpose()?;
-            Ok(value.map(|value| ((resource.kind.clone(), name), value)))
+            let found = self.object(&resource, &name).await?;
+            Ok(found.map(|value| ((resource.kind, name), value)))
         });
         let found: Vec<_> = futures::future::try_join_all(reads).await.map_err(api("the fleet's objects"))?;
         Ok(found.into_iter().flatten().collect())
     }
 
     async fn secret(&self, name: String) -> Result<Option<Secret>, ObserveError> {
-        let api_of_secrets = Api::<Secret>::namespaced(self.world.client.clone(), self.namespace);
-        api_of_secrets.get_opt(&name).await.map_err(api("the fleet's Secrets"))
+        let read = async {
+            let found = self.object(&ApiResource::erase::<Secret>(&()), &name).await?;
+            found.map(|value| serde_json::from_value(value).map_err(kube::Error::SerdeError)).transpose()
+        };
+        read.await.map_err(api("the Secrets of the fleet and those it refers to"))
+    }
+
+    async fn upstream_keys(
+        &self,
+        references: &BTreeMap<String, KeyReference>,
+    ) -> Result<UpstreamKeys, ObserveError> {
+        let mut secrets = BTreeMap::new();
+        for KeyReference { name, .. } in references.values() {
+            if !secrets.contains_key(name.as_str()) {
+                let secret = self.secret(name.clone()).await?;
+                secrets.insert(name.as_str(), secret.and_then(|secret| secret.data).unwrap_or_default());
+            }
+        }
+        Ok(credentials::upstream_keys(references, &secrets))
+    }
+
+    /// An object: read, or as it was read where it is known to stand.
+    async fn object(&self, resource: &ApiResource, name: &str) -> kube::Result<Option<Value>> {
+        let kind = resource.kind.clone();
+        let known = self.world.watched().known(&kind, self.namespace, name);
+        let key = Key { policy: self.uid.to_owned(), kind, name: name.to_owned() };
+        if let Some(object) = self.world.kept().get(&key, &known, Instant::now()) {
+            return Ok(Some(object));
+        }
+        let api = Api::<DynamicObject>::namespaced_with(self.world.client.clone(), self.namespace, resource);
+        let Some(found) = api.get_opt(name).await? else { return Ok(None) };
+        let mut object = serde_json::to_value(found).map_err(kube::Error::SerdeError)?;
+        self.adopt_boot_model(&mut object);
+        self.world.kept().put(key, object.clone(), Instant::now());
+        Ok(Some(object))
     }
 
     fn child(&self, kind: &str, name: &str, object: &Value) -> LiveChild {
@@ -187,22 +215,19 @@ impl Look<'_> {
             .get("metadata")
             .and_then(|value| serde_json::from_value(value.clone()).ok())
             .unwrap_or_default();
-        let mut object = object.clone();
-        if let Some(fields) = object.as_object_mut() {
-            fields.remove("binaryData");
-        }
         LiveChild {
             kind: kind.to_owned(),
             name: name.to_owned(),
             owned: is_owned(&metadata, self.uid, true),
-            object,
+            object: object.clone(),
         }
     }
 
-    /// The stable model's bytes are in the fleet's own ConfigMap: they outlive the RouterModel and the operator.
-    fn adopt_boot_model(&self, live: &mut HashMap<(String, String), Value>) {
-        let key = ("ConfigMap".to_owned(), self.names.router());
-        let text = live.get(&key).and_then(|boot| boot.get("binaryData")?.get(MODEL_FILE)?.as_str());
+    /// The stable model's bytes are in the fleet's own ConfigMap: they outlive the RouterModel and the operator. They are
+    /// taken out of it.
+    fn adopt_boot_model(&self, object: &mut Value) {
+        let data = object.as_object_mut().and_then(|fields| fields.remove("binaryData"));
+        let text = data.as_ref().and_then(|data| data.get(MODEL_FILE)?.as_str());
         let bytes = text.and_then(|text| serde_json::from_value::<k8s_openapi::ByteString>(text.into()).ok());
         if let Some(bytes) = bytes {
             self.world.artifacts.adopt(self.namespace, &Digest::of(&bytes.0), &bytes.0);

@@ -8,32 +8,19 @@ use std::{
 
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, ResourceExt as _, api::ListParams};
-use tinydancer_plan::{ObservedPod, build::selector};
+use kube::ResourceExt as _;
+use tinydancer_plan::ObservedPod;
 use tinydancer_protocol::{PolicyIdentity, Report};
 
-use crate::routers::{Router, RouterError};
-
-use super::{
-    controller::{PolicyWorld, sources},
-    observe::{ObserveError, api},
+use crate::{
+    routers::{Router, RouterError},
+    sources::sources,
 };
+
+use super::controller::PolicyWorld;
 
 /// Routers that are called at the same time.
 pub(super) const CONCURRENT_CALLS: usize = 64;
-
-/// The fleet's pods that are not being deleted.
-pub(super) async fn list(
-    world: &PolicyWorld,
-    namespace: &str,
-    policy: &str,
-) -> Result<Vec<Pod>, ObserveError> {
-    let list = Api::<Pod>::namespaced(world.client.clone(), namespace)
-        .list(&ListParams::default().labels(&selector(policy)))
-        .await
-        .map_err(api("the fleet's pods"))?;
-    Ok(list.items.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect())
-}
 
 /// Each pod with what was last heard from it, and where each is called, by uid. One that was never heard is asked.
 pub(super) async fn hear(

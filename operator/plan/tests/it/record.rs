@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use tinydancer_crds::{RoutingPolicyStatus, routing_policy::RolloutState};
-use tinydancer_plan::{ObservedRecord, RECORD_KEY, Record, RecordError, Rollout};
+use tinydancer_plan::{ObservedRecord, RECORD_KEY, Record, RecordError, Rollout, last_event};
 
-use crate::world::{World, digest};
+use crate::world::{Traffic, World, digest};
 
 fn data(text: String) -> BTreeMap<String, String> {
     [(RECORD_KEY.to_owned(), text)].into()
@@ -186,4 +186,28 @@ fn an_epoch_never_names_two_contents() {
             check(&world);
         }
     }
+}
+
+#[test]
+fn an_event_that_nobody_told_is_found_in_the_record() {
+    let mut world = World::settled();
+    let mut told = std::collections::BTreeSet::new();
+    for round in 0..40 {
+        match round % 8 {
+            0 => world.name_model("support-v2"),
+            5 => world.trip(0),
+            6 => world.name_model("support-v3"),
+            7 => world.name_model("support-v1"),
+            _ => {}
+        }
+        for _ in 0..4 {
+            world.send(400, Traffic::Harmless);
+            let plan = world.tick();
+            let Some(event) = plan.events.last() else { continue };
+            let commit = plan.commit.expect("a transition is committed");
+            assert_eq!(last_event(&commit.record).as_ref(), Some(event));
+            told.insert(event.reason);
+        }
+    }
+    assert!(told.len() > 4, "{told:?}");
 }
