@@ -1,4 +1,4 @@
-//! `tiny-dancer`: train, look at, evaluate and sign routing models.
+//! `tiny-dancer`: train, look at, evaluate and sign routing models, and try the guards of rollouts.
 
 mod bucket;
 mod distort;
@@ -7,13 +7,14 @@ mod files;
 mod inspect;
 mod selection;
 mod sign;
+mod simulate;
 mod train;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Train, evaluate, inspect and sign routing models.
+/// Train, evaluate, inspect and sign routing models; try the guards of rollouts.
 #[derive(Parser)]
 #[command(name = "tiny-dancer", version)]
 struct Arguments {
@@ -27,6 +28,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Inspect(inspect::Inspect),
     Bucket(bucket::Bucket),
+    Simulate(simulate::Simulate),
     Keygen(sign::Keygen),
     Sign(sign::Sign),
     Distort(distort::Distort),
@@ -52,6 +54,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             command.run();
             Ok(())
         }
+        Command::Simulate(command) => command.run(),
         Command::Keygen(command) => command.run(),
         Command::Sign(command) => command.run(),
         Command::Distort(command) => command.run(),

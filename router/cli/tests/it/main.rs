@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test cannot read is a failed test")]
 
+mod simulate;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
