@@ -180,6 +180,67 @@ mod tests {
         }
     }
 
+    fn model(content: &str) -> AssignedModel {
+        AssignedModel {
+            name: content.into(),
+            version: "1.0.0".into(),
+            digest: Digest::of(content.as_bytes()),
+        }
+    }
+
+    fn trial() -> Trial {
+        Trial {
+            model: model("candidate"),
+            attempt: 2,
+            stage: TrialStage::Shadow,
+            weight: BasisPoints::ZERO,
+            lease_seconds: 10,
+            guards: ApplicableGuards::all(),
+        }
+    }
+
+    fn watched(epoch: u64) -> Assignment {
+        let watch = Watch { previous: model("previous"), attempt: 1, guards: ApplicableGuards::watch() };
+        Assignment { stable: Some(model("stable")), watch: Some(watch), ..assignment(epoch) }
+    }
+
+    #[test]
+    fn a_watch_is_taken_over_a_stable_model_and_another_previous_one() {
+        assert_eq!(accept(None, &watched(4)), Ok(()));
+        let nothing_promoted = Assignment { stable: None, ..watched(4) };
+        assert_eq!(accept(None, &nothing_promoted), Err(AcceptError::NothingToWatch));
+        let itself = Assignment { stable: Some(model("previous")), ..watched(4) };
+        assert_eq!(accept(None, &itself), Err(AcceptError::NothingToWatch));
+    }
+
+    #[test]
+    fn a_watch_beside_a_trial_is_refused_whatever_holds() {
+        let both = Assignment { trial: Some(trial()), ..watched(5) };
+        assert_eq!(accept(None, &both), Err(AcceptError::WatchBesideTrial));
+        assert_eq!(accept(Some(&watched(4)), &both), Err(AcceptError::WatchBesideTrial));
+    }
+
+    #[test]
+    fn a_watch_begins_and_ends_with_a_larger_epoch_only() {
+        let settled = Assignment { watch: None, ..watched(4) };
+        assert_eq!(accept(Some(&settled), &watched(4)), Err(AcceptError::Conflict(4)));
+        assert_eq!(accept(Some(&settled), &watched(5)), Ok(()));
+        assert_eq!(
+            accept(Some(&watched(5)), &Assignment { epoch: 5, ..settled.clone() }),
+            Err(AcceptError::Conflict(5))
+        );
+        assert_eq!(accept(Some(&watched(5)), &Assignment { epoch: 6, ..settled }), Ok(()));
+    }
+
+    #[test]
+    fn a_weight_outside_a_canary_is_refused() {
+        for stage in [TrialStage::Staging, TrialStage::Shadow, TrialStage::Canary] {
+            let trial = Trial { stage, weight: BasisPoints::from_percent(5), ..trial() };
+            let wanted = if stage == TrialStage::Canary { Ok(()) } else { Err(AcceptError::Weight(stage)) };
+            assert_eq!(accept(None, &Assignment { trial: Some(trial), ..assignment(1) }), wanted);
+        }
+    }
+
     #[test]
     fn the_same_assignment_again_is_taken_and_another_of_the_same_epoch_is_not() {
         let held = assignment(4);
@@ -202,8 +263,11 @@ mod tests {
 
     #[test]
     fn an_assignment_reads_back_as_it_was_written() {
-        let sent = assignment(7);
-        let text = serde_json::to_string(&sent).unwrap();
-        assert_eq!(serde_json::from_str::<Assignment>(&text).unwrap(), sent);
+        for sent in [assignment(7), watched(7), Assignment { trial: Some(trial()), ..assignment(7) }] {
+            let text = serde_json::to_string(&sent).unwrap();
+            assert_eq!(serde_json::from_str::<Assignment>(&text).unwrap(), sent);
+        }
+        let without = serde_json::to_value(assignment(7)).unwrap();
+        assert_eq!(without.get("watch"), None, "a router that knows no watch reads it");
     }
 }

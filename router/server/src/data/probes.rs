@@ -40,7 +40,7 @@ pub(super) async fn ready(State(plane): State<Arc<DataPlane>>) -> Response {
 
 /// What Prometheus reads.
 pub(super) async fn metrics(State(plane): State<Arc<DataPlane>>) -> Response {
-    match plane.metrics.text(&plane.upstreams, &plane.history, &plane.runtime.report()) {
+    match plane.metrics.text(&plane.upstreams, &plane.history, &plane.runtime) {
         Ok(text) => ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "failed to write the metrics\n").into_response(),
     }

@@ -7,7 +7,7 @@ use tinydancer_engine::DecisionRule;
 use tinydancer_guards::BasisPoints;
 
 use super::{
-    beside::{Beside, Lease},
+    beside::{Beside, Lease, WatchState},
     held::{HeldAssignment, named_digests},
     ledger::Ledger,
     model::LoadedModel,
@@ -59,6 +59,15 @@ impl Arms {
         match &self.beside {
             Some(Beside::Watch(watch)) if watch.is_left() => watch.previous.as_ref(),
             _ => self.stable.as_ref(),
+        }
+    }
+
+    /// Whether a promoted model is watched, and whether it was left.
+    pub(crate) fn watch_state(&self) -> WatchState {
+        match &self.beside {
+            Some(Beside::Watch(watch)) if watch.is_left() => WatchState::Left,
+            Some(Beside::Watch(_)) => WatchState::Watching,
+            Some(Beside::Trial(_)) | None => WatchState::None,
         }
     }
 

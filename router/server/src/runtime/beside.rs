@@ -9,8 +9,9 @@ use std::{
 };
 
 use tinydancer_guards::{BasisPoints, BucketSalt};
+use tinydancer_protocol::TrialStage;
 
-use super::{ledger::Ledger, model::LoadedModel};
+use super::{held::HeldAssignment, ledger::Ledger, model::LoadedModel, models::Models};
 
 /// A second model. There is never more than one: the protocol allows a trial or a watch.
 #[derive(Debug, Clone)]
@@ -19,6 +20,36 @@ pub(crate) enum Beside {
     Trial(TrialArm),
     /// It was the stable one, and may be it again.
     Watch(WatchArm),
+}
+
+impl Beside {
+    /// What an assignment asks for, of the models that are there; none beside another stable model than the assigned one,
+    /// because the evidence would be about something else.
+    pub(crate) fn of(
+        held: &HeldAssignment,
+        models: &Models,
+        stable: Option<&Arc<LoadedModel>>,
+        lease: Option<&Arc<Lease>>,
+        ledger: Option<&Arc<Ledger>>,
+    ) -> Option<Self> {
+        let assigned = held.assignment.stable.as_ref().map(|model| model.digest);
+        if stable.map(|model| model.digest()) != assigned {
+            return None;
+        }
+        let ledger = Arc::clone(ledger?);
+        if let Some(watch) = &held.assignment.watch {
+            let previous = models.verified(watch.previous.digest).cloned();
+            return Some(Self::Watch(WatchArm { previous, ledger }));
+        }
+        let trial = held.live_trial().filter(|trial| trial.stage != TrialStage::Staging)?;
+        Some(Self::Trial(TrialArm {
+            candidate: Arc::clone(models.verified(trial.model.digest)?),
+            salt: BucketSalt::new(&trial.model.digest.to_string()),
+            weight: if trial.stage == TrialStage::Canary { trial.weight } else { BasisPoints::ZERO },
+            lease: Arc::clone(lease?),
+            ledger,
+        }))
+    }
 }
 
 /// A candidate that scores every request beside the stable model it is compared with.
@@ -52,6 +83,31 @@ impl WatchArm {
     /// Whether the promoted model is out of traffic.
     pub(crate) fn is_left(&self) -> bool {
         self.ledger.is_tripped()
+    }
+}
+
+/// The watch after a promotion, as this pod sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WatchState {
+    /// There is none.
+    None,
+    /// The promoted model serves, and is compared with the one before it.
+    Watching,
+    /// The promoted model tripped; the one before it serves.
+    Left,
+}
+
+impl WatchState {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::None, Self::Watching, Self::Left];
+
+    /// The word in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Watching => "watching",
+            Self::Left => "left",
+        }
     }
 }
 

@@ -41,6 +41,7 @@ use tinydancer_protocol::UpstreamReport;
 use tokio::sync::{Notify, oneshot, watch};
 use uuid::Uuid;
 
+pub use beside::WatchState;
 pub use boot::{BOOT_ASSIGNMENT, BOOT_MODEL};
 pub use clock::{Clock, MonotonicClock};
 pub use decision::{Arm, DecisionInput, ModelRole, RoutingDecision, ScoringTime, Stages};
@@ -222,6 +223,11 @@ impl Runtime {
             return Readiness::Waiting("an assignment: there is none on the volume or in the boot folder");
         }
         Readiness::Ready { classified: arms.serving().is_some() }
+    }
+
+    /// Whether a promoted model is watched, and whether it was left.
+    pub fn watch_state(&self) -> WatchState {
+        self.arms.load().watch_state()
     }
 
     /// Keeps what an upstream made of a request, and adds it to the evidence of a trial that the decision belongs to. Never

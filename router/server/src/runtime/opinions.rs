@@ -16,7 +16,7 @@ thread_local! {
     /// Buffers that each request of a thread uses again.
     static FEATURES: RefCell<Features> = RefCell::default();
     /// Whose turn it is to score first: whoever scores second finds features and code in the processor's caches.
-    static BESIDE_FIRST: Cell<bool> = const { Cell::new(false) };
+    static SECOND_BEGINS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// One model's word on the request. Without a score, the model failed.
@@ -92,15 +92,20 @@ pub(super) fn opinions<'a>(arms: &'a Arms, input: &DecisionInput<'_>) -> Opinion
         let begin = Instant::now();
         let rule = arms.rule();
         let ask = |asked: Asked<'a>| asked.map(|asked| Opinion::of(asked, features, rule));
-        let (serving, beside) = if BESIDE_FIRST.replace(!BESIDE_FIRST.get()) {
-            let beside = ask(beside);
-            (ask(serving), beside)
-        } else {
-            (ask(serving), ask(beside))
-        };
+        let (serving, beside) = by_turns(|| ask(serving), || ask(beside));
         let latency = Stages { features_us, inference_us: micros(begin), total_us: 0.0 };
         Opinions { serving, beside, statistics: features.statistics().to_vec(), latency }
     })
+}
+
+/// Does both, and what comes second this time first the next time.
+fn by_turns<One, Other>(one: impl FnOnce() -> One, other: impl FnOnce() -> Other) -> (One, Other) {
+    if SECOND_BEGINS.replace(!SECOND_BEGINS.get()) {
+        let other = other();
+        (one(), other)
+    } else {
+        (one(), other())
+    }
 }
 
 /// What the guards see of a request in a trial. The first model of a fleet is compared with its own reference, and its
@@ -142,4 +147,19 @@ fn escalates(decision: Decision) -> bool {
 /// Microseconds since then.
 pub(super) fn micros(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_model_is_always_the_first_to_score() {
+        let order = RefCell::new(String::new());
+        for _ in 0..3 {
+            let both = by_turns(|| order.borrow_mut().push('a'), || order.borrow_mut().push('b'));
+            assert_eq!(both, ((), ()));
+        }
+        assert_eq!(order.into_inner(), "abbaab");
+    }
 }

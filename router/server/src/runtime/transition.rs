@@ -4,14 +4,13 @@
 use std::{sync::Arc, time::Duration};
 
 use tinydancer_crds::Digest;
-use tinydancer_guards::{BasisPoints, BucketSalt};
 use tinydancer_history::{HistoryError, StateKey};
-use tinydancer_protocol::{AcceptError, Assignment, EvidenceOwner, Report, TrialStage};
+use tinydancer_protocol::{AcceptError, Assignment, EvidenceOwner, Report};
 
 use super::{
     Runtime,
     arms::Arms,
-    beside::{Beside, Lease, TrialArm, WatchArm},
+    beside::{Beside, Lease},
     held::{HeldAssignment, Origin, Test, named_digests},
     ledger::Ledger,
     lock::lock,
@@ -166,7 +165,7 @@ impl Runtime {
         };
         let ledger = held.test().map(|test| self.ledger(before, &held.assignment, test));
         let stable = stable(before, &next, &held.assignment);
-        let beside = beside(&next, &held, stable.as_ref(), ledger.as_ref());
+        let beside = Beside::of(&held, &next.models, stable.as_ref(), next.lease.as_ref(), ledger.as_ref());
         let next = Arms { configuration: Some(configuration), stable, beside, ledger, ..next };
         let served = before.serving().map(|model| model.digest());
         let previous = if next.serving().map(|model| model.digest()) == served { None } else { served };
@@ -240,31 +239,4 @@ fn stable(before: &Arms, next: &Arms, assignment: &Assignment) -> Option<Arc<Loa
     let watch = assignment.watch.as_ref();
     let previous = watch.and_then(|watch| next.models.verified(watch.previous.digest));
     next.models.verified(assigned).or(before.serving()).or(previous).cloned()
-}
-
-/// The model that scores beside the stable one; none beside another than the assigned one, because the evidence would be
-/// about something else.
-fn beside(
-    next: &Arms,
-    held: &HeldAssignment,
-    stable: Option<&Arc<LoadedModel>>,
-    ledger: Option<&Arc<Ledger>>,
-) -> Option<Beside> {
-    let assigned = held.assignment.stable.as_ref().map(|model| model.digest);
-    if stable.map(|model| model.digest()) != assigned {
-        return None;
-    }
-    let ledger = Arc::clone(ledger?);
-    if let Some(watch) = &held.assignment.watch {
-        let previous = next.models.verified(watch.previous.digest).cloned();
-        return Some(Beside::Watch(WatchArm { previous, ledger }));
-    }
-    let trial = held.live_trial().filter(|trial| trial.stage != TrialStage::Staging)?;
-    Some(Beside::Trial(TrialArm {
-        candidate: Arc::clone(next.models.verified(trial.model.digest)?),
-        salt: BucketSalt::new(&trial.model.digest.to_string()),
-        weight: if trial.stage == TrialStage::Canary { trial.weight } else { BasisPoints::ZERO },
-        lease: Arc::clone(next.lease.as_ref()?),
-        ledger,
-    }))
 }

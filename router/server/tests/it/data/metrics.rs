@@ -1,10 +1,13 @@
 //! Metrics and probes.
 
 use super::{
-    Router, Setup, pair,
+    Router, Setup, configuration, pair,
     upstream::{Behaviour, Upstream},
 };
+use tinydancer_protocol::TrialStage;
 use tinydancer_server::data::Limits;
+
+use crate::pod::{Disk, faulty_model, long_prompt, model, on_trial, promoted};
 
 #[tokio::test]
 async fn every_line_of_the_metrics_is_one_and_savings_can_be_read() {
@@ -27,6 +30,41 @@ async fn every_line_of_the_metrics_is_one_and_savings_can_be_read() {
     // Ten tokens in and twenty out, four times, at 0.1 and 0.3 dollars a million; Powerful takes a hundred times as much.
     assert!((cost("actual").await - 4.0 * 7e-6).abs() < 1e-12);
     assert!((cost("always_powerful").await - 4.0 * 7e-4).abs() < 1e-12);
+}
+
+#[tokio::test]
+async fn trial_replay_and_watch_are_in_the_metrics() {
+    let (up, disk) = (Upstream::start(Behaviour::Answer).await, Disk::new("support-0"));
+    let pod = disk.start();
+    let (stable, candidate) = (pod.put(&model("stable")), pod.put(&faulty_model()));
+    let setup = Setup::default();
+    let configuration = configuration(pair(&up, &up), &setup);
+    let (runtime, history) = (pod.runtime.clone(), pod.history.clone());
+    let router = Router::before(runtime, history, &configuration, setup, tempfile::tempdir().unwrap()).await;
+    let metric = async |name: &str| router.metric(&format!("tinydancer_router_{name}")).await;
+    pod.runtime.assign(on_trial(1, Some(stable), candidate, 1, TrialStage::Shadow, 0)).unwrap();
+    router.chat().await;
+    pod.history.flush().unwrap();
+    pod.runtime.assign(on_trial(2, Some(stable), candidate, 1, TrialStage::Staging, 0)).unwrap();
+    pod.runtime.assign(on_trial(3, Some(stable), candidate, 1, TrialStage::Canary, 100)).unwrap();
+    router.chat().await;
+    let replayed = format!("replay_decisions{{digest=\"{}\",result=\"scored\"}}", candidate.short());
+    assert_eq!(metric(&replayed).await, 1.0);
+    assert_eq!(metric("candidate_weight_basis_points").await, 10_000.0);
+    assert_eq!(metric("step_decisions{arm=\"candidate\"}").await, 1.0);
+    assert_eq!(metric("step_buckets{arm=\"candidate\"}").await, 1.0);
+    assert_eq!(metric("scoring_seconds_count{model=\"candidate\"}").await, 2.0);
+    assert_eq!(metric("watch{state=\"none\"}").await, 1.0);
+    pod.runtime.assign(promoted(4, candidate, stable, 1)).unwrap();
+    router.chat().await;
+    assert_eq!(metric("scoring_seconds_count{model=\"previous\"}").await, 1.0);
+    assert_eq!(metric("watch{state=\"watching\"}").await, 1.0);
+    for _ in 0..5 {
+        pod.decide(&long_prompt(), "key");
+    }
+    assert_eq!(metric("watch{state=\"left\"}").await, 1.0);
+    assert_eq!(metric("watch{state=\"watching\"}").await, 0.0);
+    assert_eq!(metric("tripped_models").await, 1.0);
 }
 
 #[tokio::test]

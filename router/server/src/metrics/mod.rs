@@ -1,5 +1,7 @@
 //! Metrics, as `/metrics` shows them. No prompt, tag, user or tenant is ever a label.
 
+mod rollout;
+
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use prometheus_client::{
@@ -10,10 +12,10 @@ use prometheus_client::{
 use tinydancer_crds::{routing_policy::Tier, valid::Candidate};
 use tinydancer_engine::breaker::BreakerState;
 use tinydancer_history::History;
-use tinydancer_protocol::Report;
 
+use self::rollout::RolloutMetrics;
 use crate::{
-    runtime::RoutingDecision,
+    runtime::{RoutingDecision, Runtime},
     upstream::{Upstreams, Usage, cost_micro_dollars},
 };
 
@@ -44,8 +46,7 @@ pub struct Metrics {
     shed: Counter,
     in_flight: Gauge<i64, AtomicI64>,
     connections: Gauge<i64, AtomicI64>,
-    candidate_weight: Gauge<i64, AtomicI64>,
-    tripped_models: Gauge<i64, AtomicI64>,
+    rollout: RolloutMetrics,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -134,11 +135,11 @@ impl Metrics {
             shed: Counter::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
-            candidate_weight: Gauge::default(),
-            tripped_models: Gauge::default(),
+            rollout: RolloutMetrics::new(),
         };
         metrics.register_decisions();
         metrics.register_upstreams();
+        metrics.rollout.register(&mut metrics.registry);
         metrics
     }
 
@@ -159,16 +160,6 @@ impl Metrics {
         registry.register("shed", "Requests refused because too many were in flight", self.shed.clone());
         registry.register("in_flight", "Requests in flight", self.in_flight.clone());
         registry.register("connections", "Open connections", self.connections.clone());
-        registry.register(
-            "candidate_weight_basis_points",
-            "Share of requests that the model on trial decides now, of 10,000",
-            self.candidate_weight.clone(),
-        );
-        registry.register(
-            "tripped_models",
-            "Models that this pod has taken out of traffic by itself",
-            self.tripped_models.clone(),
-        );
     }
 
     fn register_upstreams(&mut self) {
@@ -217,6 +208,7 @@ impl Metrics {
         {
             self.decision_seconds.get_or_create(&StageLabels { stage }).observe(micros / 1e6);
         }
+        self.rollout.decision(decision);
     }
 
     /// Counts a call to an upstream.
@@ -283,11 +275,10 @@ impl Metrics {
         &self,
         upstreams: &Upstreams,
         history: &History,
-        report: &Report,
+        runtime: &Runtime,
     ) -> Result<String, std::fmt::Error> {
         self.history_dropped.inner().store(history.dropped(), Ordering::Relaxed);
-        self.candidate_weight.set(i64::from(report.effective_weight.get()));
-        self.tripped_models.set(i64::try_from(report.trips.len()).unwrap_or(i64::MAX));
+        self.rollout.update(&runtime.report(), runtime.watch_state());
         self.breaker_state.clear();
         for upstream in upstreams.current().iter() {
             let held = upstreams.snapshot(upstream).state;
