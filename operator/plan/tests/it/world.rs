@@ -33,6 +33,7 @@ pub(crate) enum Traffic {
     Failing,
 }
 
+#[derive(Clone)]
 pub(crate) struct Pod {
     pub(crate) name: String,
     pub(crate) uid: String,
@@ -54,9 +55,10 @@ pub(crate) struct Pod {
     // What the operator remembers of it.
     pub(crate) seen: Option<Report>,
     refusal: Option<Refusal>,
-    heard: Timestamp,
+    pub(crate) heard: Timestamp,
 }
 
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) policy: RoutingPolicy,
     pub(crate) uid: String,
