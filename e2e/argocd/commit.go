@@ -37,9 +37,26 @@ func (c commit) saying(value any, field ...string) (commit, error) {
 	return next, nil
 }
 
-// without gives the commit in which an object was removed.
-func (c commit) without(kind, name string) commit {
+// withoutModel gives the commit in which a RouterModel and its artifact were removed.
+func (c commit) withoutModel(name string) commit {
 	return slices.DeleteFunc(slices.Clone(c), func(object *unstructured.Unstructured) bool {
-		return object.GetKind() == kind && object.GetName() == name
+		return object.GetName() == name && (object.GetKind() == "RouterModel" || object.GetKind() == "ConfigMap")
 	})
+}
+
+// copying gives the commit in which a RouterModel has a copy of another name that claims another digest.
+func (c commit) copying(model, name, digest string) (commit, error) {
+	next := slices.Clone(c)
+	for _, object := range c {
+		if object.GetKind() != "RouterModel" || object.GetName() != model {
+			continue
+		}
+		another := object.DeepCopy()
+		another.SetName(name)
+		if err := unstructured.SetNestedField(another.Object, digest, "spec", "digest"); err != nil {
+			return nil, fmt.Errorf("failed to set the digest of %s: %w", name, err)
+		}
+		next = append(next, another)
+	}
+	return next, nil
 }

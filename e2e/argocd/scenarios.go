@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/argoproj/argo-cd/gitops-engine/pkg/health"
@@ -60,11 +61,13 @@ func (f *fleet) live(ctx context.Context, first commit) error {
 	for _, chapter := range []func() error{
 		func() error { return f.firstSync(ctx, first) },
 		func() error { return f.secondSync(ctx, first) },
+		func() error { return f.wrongArtifact(ctx, first) },
 		func() error { return f.trial(ctx, second) },
 		func() error { return f.pauseAndResume(ctx, second) },
 		func() error { return f.revert(ctx, first) },
 		func() error { return f.abortAndRetry(ctx, first, second) },
 		func() error { return f.prune(ctx, second) },
+		func() error { return f.pruneNamed(ctx, first) },
 	} {
 		if err := chapter(); err != nil {
 			return err
@@ -139,142 +142,27 @@ func (f *fleet) secondSync(ctx context.Context, first commit) error {
 	return nil
 }
 
-func (f *fleet) trial(ctx context.Context, second commit) error {
-	if err := f.sync(ctx, second); err != nil {
-		return err
-	}
-	if _, err := f.waitForHealth(ctx, health.HealthStatusProgressing, "Shadow"); err != nil {
-		return err
-	}
-	if err := f.waitInSync(ctx, second); err != nil {
-		return err
-	}
-	if err := f.staysInSync(second, 3); err != nil {
-		return err
-	}
-	holds("a commit that names another model starts a trial: Progressing, and in sync all the while")
-	return nil
-}
-
-func (f *fleet) pauseAndResume(ctx context.Context, second commit) error {
-	if err := f.act(ctx, "pause"); err != nil {
-		return err
-	}
-	if _, err := f.waitForHealth(ctx, health.HealthStatusSuspended, "Paused"); err != nil {
-		return err
-	}
-	if err := f.staysInSync(second, 2); err != nil {
-		return err
-	}
-	outspoken, err := second.saying(false, "paused")
+func (f *fleet) wrongArtifact(ctx context.Context, first commit) error {
+	wrong, err := first.copying("support-v2", "support-wrong", "sha256:"+strings.Repeat("0", 64))
 	if err != nil {
 		return err
 	}
-	names, err := f.difference(outspoken)
+	if wrong, err = wrong.naming("support-wrong"); err != nil {
+		return err
+	}
+	if err := f.sync(ctx, wrong); err == nil || !strings.Contains(err.Error(), "DigestMismatch") {
+		return fmt.Errorf("a sync with a model of another digest must fail by that and gives: %v", err)
+	}
+	policy, err := f.policy(ctx)
 	if err != nil {
 		return err
 	}
-	if len(names) != 1 {
-		return fmt.Errorf("a commit that says `paused: false` must differ in the policy alone and does in %v", names)
+	if named, _, _ := unstructured.NestedString(policy.Object, "spec", "model", "name"); named != "support-v1" {
+		return fmt.Errorf("the policy may not come to name %s", named)
 	}
-	if err := f.act(ctx, "resume"); err != nil {
-		return err
-	}
-	if _, err := f.waitForHealth(ctx, health.HealthStatusProgressing, "Shadow"); err != nil {
-		return err
-	}
-	holds("the actions pause and resume lead to Suspended and back; that is no difference unless Git says `paused` itself")
-	return nil
-}
-
-func (f *fleet) revert(ctx context.Context, first commit) error {
 	if err := f.sync(ctx, first); err != nil {
 		return err
 	}
-	policy, err := f.waitForHealth(ctx, health.HealthStatusHealthy, "Stable")
-	if err != nil {
-		return err
-	}
-	if quarantined, _, _ := unstructured.NestedSlice(policy.Object, "status", "quarantined"); len(quarantined) > 0 {
-		return fmt.Errorf("a revert may quarantine nothing: %v", quarantined)
-	}
-	holds("a revert in the trial is synced at once and leads back to Healthy, without quarantine")
-	return nil
-}
-
-func (f *fleet) abortAndRetry(ctx context.Context, first, second commit) error {
-	if err := f.sync(ctx, second); err != nil {
-		return err
-	}
-	if _, err := f.waitForHealth(ctx, health.HealthStatusProgressing, "Shadow"); err != nil {
-		return err
-	}
-	if err := f.act(ctx, "abort"); err != nil {
-		return err
-	}
-	if _, err := f.waitForHealth(ctx, health.HealthStatusDegraded, "RolledBack"); err != nil {
-		return err
-	}
-	holds("the action abort leads to Degraded while Git names the model that was rolled back")
-	if err := f.sync(ctx, first); err != nil {
-		return err
-	}
-	if _, err := f.waitForHealth(ctx, health.HealthStatusHealthy, "Stable"); err != nil {
-		return err
-	}
-	holds("a revert after the roll-back is synced although Git still has the model, and leads to Healthy")
-	if err := f.sync(ctx, second); err != nil {
-		return err
-	}
-	if _, err := f.waitForHealth(ctx, health.HealthStatusDegraded, "Stable"); err != nil {
-		return err
-	}
-	if err := f.act(ctx, "retry"); err != nil {
-		return err
-	}
-	if _, err := f.waitForHealth(ctx, health.HealthStatusProgressing, "Shadow"); err != nil {
-		return err
-	}
-	holds("naming it again is Degraded and serves nothing of it, until the action retry starts another trial")
-	return nil
-}
-
-func (f *fleet) prune(ctx context.Context, second commit) error {
-	serving, err := f.decide(ctx)
-	if err != nil {
-		return err
-	}
-	pruned := second.without("RouterModel", "support-v1").without("ConfigMap", "support-v1")
-	if err := f.sync(ctx, pruned); err != nil {
-		return err
-	}
-	err = eventually(ctx, "ModelResolved is False: ModelDeletedInUse", func() error {
-		policy, err := f.policy(ctx)
-		if err != nil {
-			return err
-		}
-		if status, reason, _ := conditionOf(policy, "ModelResolved"); status != "False" || reason != "ModelDeletedInUse" {
-			return fmt.Errorf("it is %s: %s", status, reason)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	policy, err := f.waitForHealth(ctx, health.HealthStatusProgressing, "Shadow")
-	if err != nil {
-		return err
-	}
-	if ready, reason, _ := conditionOf(policy, "Ready"); ready != "True" {
-		return fmt.Errorf("a pruned model may not end serving: Ready is %s (%s)", ready, reason)
-	}
-	still, err := f.decide(ctx)
-	if err != nil {
-		return err
-	}
-	if still != serving {
-		return fmt.Errorf("a pruned model may not change what serves: %s became %s", serving, still)
-	}
-	holds("a prune of the old model while it serves is told (ModelDeletedInUse) and ends neither serving nor the trial")
+	holds("a model whose artifact is wrong fails the sync before the policy names it")
 	return nil
 }

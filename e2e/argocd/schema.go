@@ -41,6 +41,7 @@ func (c *clients) tryObject(ctx context.Context, resource schema.GroupVersionRes
 		return err
 	}
 	status, hasStatus := object.Object["status"]
+	delete(object.Object, "status")
 	object.SetNamespace(fleetNamespace)
 	object.SetDeletionTimestamp(nil)
 	object.SetGeneration(0)
