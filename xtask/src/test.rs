@@ -80,7 +80,13 @@ fn without_cluster(workspace: &Workspace) -> Result<()> {
     let step = Step::start("generated files");
     generate::check(workspace)?;
     step.done();
-    gitops::fixtures(workspace)
+    match gitops::fixtures(workspace) {
+        Err(error) if error.downcast_ref::<Unavailable>().is_some() => {
+            println!("NOT RUN: health checks and actions for Argo CD: {error}");
+            Ok(())
+        }
+        outcome => outcome,
+    }
 }
 
 /// Brings a cluster up, runs the behaviours on it, and takes it down again.
