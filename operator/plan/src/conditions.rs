@@ -198,8 +198,8 @@ fn candidate_healthy(findings: &Findings<'_>) -> Wish {
         _ if sample_ratio(record).is_some_and(SampleRatio::is_uneven) => {
             let message = format!(
                 "the routers do not split the requests as the weight says, so {name} holds its share until they do: see \
-                 status.rollout.sampleRatio; leases that end between two calls and requests that {name} gives no \
-                 score on are the usual causes"
+                 status.rollout.sampleRatio, and look whether all routers run one version and whether somebody \
+                 chooses conversation ids by where they are sent"
             );
             wish(type_, None, reasons::SAMPLE_RATIO_MISMATCH, message)
         }
