@@ -13,8 +13,8 @@ use tempfile::TempDir;
 use tinydancer_crds::Digest;
 use tinydancer_guards::BasisPoints;
 use tinydancer_protocol::{
-    ASSIGNMENT_PATH, Assignment, MODELS_PATH, PEER_FEEDBACK_PATH, Refusal, RefusalReason, Report, TrialStage,
-    router_server_name,
+    ASSIGNMENT_PATH, Assignment, EvidencePhase, MODELS_PATH, ModelState, PEER_FEEDBACK_PATH, Refusal,
+    RefusalReason, Report, TrialStage, router_server_name,
 };
 use tinydancer_server::control::{Certificates, Control};
 use tokio::{
@@ -26,7 +26,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::{
     certificates::{Authority, Identified, mounted, write},
-    pod::{Disk, Pod, identity, model, on_trial, settled},
+    pod::{Disk, Pod, faulty_model, identity, long_prompt, model, on_trial, promoted, settled},
 };
 
 /// A pod whose control port is open.
@@ -201,6 +201,49 @@ async fn what_is_malformed_too_large_or_not_a_model_is_refused_each_with_its_own
     assert_eq!(answer.refusal(), (400, RefusalReason::Malformed));
     let answer = open.call(&operator, Method::GET, "/v1/secrets", "").await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_watch_is_taken_over_the_wire_and_beside_a_trial_it_is_refused() {
+    let authority = Authority::new();
+    let disk = Disk::new("support-0");
+    let open = OpenPod::start(&disk, &authority).await;
+    let operator = Client::new(&authority, Some(&authority.operator()));
+    let (stable, previous) = (Digest::of(&model("stable")), Digest::of(&model("previous")));
+    let watched = promoted(1, stable, previous, 1);
+    let report: Report = open.assign(&operator, &watched).await.json();
+    let missing = report.models.iter().map(|model| model.digest).collect::<Vec<_>>();
+    assert_eq!(missing, [stable, previous]);
+    open.put(&operator, &model("stable")).await;
+    open.put(&operator, &model("previous")).await;
+    open.pod.decide("hello", "key");
+    let report: Report = open.call(&operator, Method::GET, ASSIGNMENT_PATH, "").await.json();
+    let evidence = report.evidence.unwrap();
+    assert_eq!((evidence.owner.phase, evidence.snapshot.pairs), (EvidencePhase::Watch, 1));
+    let trial = on_trial(2, Some(stable), previous, 2, TrialStage::Shadow, 0).trial;
+    let both = Assignment { trial, epoch: 2, ..watched };
+    assert_eq!(open.assign(&operator, &both).await.refusal(), (400, RefusalReason::Malformed));
+}
+
+#[tokio::test]
+async fn a_candidate_that_fails_on_the_pods_past_is_refused_in_answer_and_report() {
+    let authority = Authority::new();
+    let disk = Disk::new("support-0");
+    let open = OpenPod::start(&disk, &authority).await;
+    let operator = Client::new(&authority, Some(&authority.operator()));
+    let stable = open.put(&operator, &model("stable")).await;
+    open.assign(&operator, &settled(1, Some(stable))).await;
+    open.pod.decide(&long_prompt(), "key");
+    open.pod.history.flush().unwrap();
+    let bytes = faulty_model();
+    let digest = Digest::of(&bytes);
+    open.assign(&operator, &on_trial(2, Some(stable), digest, 1, TrialStage::Staging, 0)).await;
+    let answer = open.call(&operator, Method::PUT, &format!("{MODELS_PATH}/{digest}"), bytes).await;
+    assert_eq!(answer.refusal(), (422, RefusalReason::ArtifactInvalid));
+    let why = answer.json::<Refusal>().message;
+    assert!(why.starts_with("replay: the model failed on 1 of 1 past decisions"), "{why}");
+    let report: Report = open.call(&operator, Method::GET, ASSIGNMENT_PATH, "").await.json();
+    assert_eq!(report.models[1].state, ModelState::Refused(why));
 }
 
 #[tokio::test]

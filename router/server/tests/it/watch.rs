@@ -100,6 +100,32 @@ fn a_promoted_model_that_breaks_is_left_within_the_request_that_shows_it_and_no_
 }
 
 #[test]
+fn while_many_threads_decide_and_it_breaks_every_request_is_classified() {
+    let disk = Disk::new("support-0");
+    let (pod, assignment) = watched(&disk, &faulty_model());
+    let (_, previous) = digests(&assignment);
+    let long = long_prompt();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for number in 0..100 {
+                    let text = if number % 2 == 0 { "short" } else { &long };
+                    assert!(pod.decide(text, &number.to_string()).classified);
+                }
+            });
+        }
+        let mut again = assignment.clone();
+        for epoch in 3..8 {
+            again.epoch = epoch;
+            again.configuration.retention_days += 1;
+            pod.runtime.assign(again.clone()).unwrap();
+        }
+    });
+    let report = pod.runtime.report();
+    assert_eq!((report.stable, report.trips.len()), (Some(previous), 1));
+}
+
+#[test]
 fn one_request_that_it_fails_on_does_not_take_it_out_of_traffic() {
     let disk = Disk::new("support-0");
     let (pod, assignment) = watched(&disk, &faulty_model());

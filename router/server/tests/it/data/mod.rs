@@ -132,8 +132,6 @@ impl Router {
     }
 
     pub(crate) async fn with(candidates: Vec<Candidate>, setup: Setup<'_>) -> Self {
-        // Another test may have been first.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let (history, _) = History::open(&folder.path().join("history.db"), &Options::default()).unwrap();
         let history = Arc::new(history);
@@ -152,6 +150,8 @@ impl Router {
         setup: Setup<'_>,
         folder: TempDir,
     ) -> Self {
+        // Another test may have been first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let credentials = Credentials::open(setup.credentials);
         let upstreams = Arc::new(Upstreams::new(configuration, Arc::clone(&credentials)));
         tokio::spawn(credentials.follow());
