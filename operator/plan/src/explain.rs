@@ -151,13 +151,20 @@ fn rollback(cause: Cause, judged: &Judged, record: &Record, numbers: &impl Fn() 
     }
 }
 
-/// The guard that decides, or all that saw anything where none stands out.
+/// The guard that decides; where all pass, the one that came closest to not passing.
 fn numbers(judgement: &Judgement) -> String {
-    if let Some(guard) = judgement.decisive_judgement() {
-        return describe(guard);
+    match (judgement.decisive_judgement(), closest(judgement)) {
+        (Some(guard), _) => describe(guard),
+        (None, Some(guard)) => format!("every guard passes, the closest is {}", describe(guard)),
+        (None, None) => "no evidence yet".to_owned(),
     }
+}
+
+/// Of the guards that saw anything, the one that is least beyond what it needs to pass.
+fn closest(judgement: &Judgement) -> Option<&GuardJudgement> {
+    let beyond = |guard: &GuardJudgement| guard.safe_log_e_value - guard.safe_log_e_value_to_pass;
     let seen = judgement.guards.iter().filter(|guard| guard.observations > 0);
-    seen.map(describe).collect::<Vec<_>>().join("; ")
+    seen.min_by(|left, right| beyond(left).total_cmp(&beyond(right)))
 }
 
 fn describe(guard: &GuardJudgement) -> String {
@@ -195,11 +202,7 @@ pub(crate) fn evidence(
     }
     let judgement = judged.judgement.as_ref()?;
     let pods = record.trial.as_ref()?.evidence.pods();
-    let lacks = |guard: &GuardJudgement| guard.safe_log_e_value - guard.safe_log_e_value_to_pass;
-    let guard = judgement.decisive_judgement().or_else(|| {
-        let seen = judgement.guards.iter().filter(|guard| guard.observations > 0);
-        seen.min_by(|left, right| lacks(left).total_cmp(&lacks(right)))
-    })?;
+    let guard = judgement.decisive_judgement().or_else(|| closest(judgement))?;
     Some(TransitionEvidence {
         guard: guard.guard.to_string(),
         verdict: status::shown(judgement.verdict),

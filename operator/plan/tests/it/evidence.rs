@@ -1,6 +1,7 @@
 //! Evidence has an owner, and counts once.
 
 use tinydancer_crds::routing_policy::RolloutState;
+use tinydancer_plan::Rollout;
 
 use crate::world::{Traffic, World, digest};
 
@@ -81,4 +82,35 @@ fn uncertainty_is_shown_of_both_models_and_stays_with_them() {
         .collect();
     let pass = Some(tinydancer_crds::routing_policy::Verdict::Pass);
     assert_eq!(shown, [("support-v2", Some("0.188"), pass), ("support-v1", Some("0.191"), None)]);
+}
+
+#[test]
+fn what_was_seen_in_the_trial_says_nothing_in_the_watch() {
+    let mut world = World::with_trial_in(RolloutState::Canary);
+    let evidence = world.pods[0].seen.as_ref().unwrap().evidence.clone();
+    assert!(evidence.as_ref().unwrap().snapshot.pairs > 0);
+    world.run_until(60, |world| world.rollout() == Some(Rollout::Watching));
+    world.run_with(2, 0, Traffic::Harmless);
+    assert_eq!(pairs(&world), 0);
+    for pod in &mut world.pods {
+        pod.reachable = false;
+        let report = pod.seen.as_mut().unwrap();
+        report.evidence.clone_from(&evidence);
+        report.evidence.as_mut().unwrap().owner.incarnation = report.incarnation;
+    }
+    world.run_with(70, 0, Traffic::Harmless);
+    assert_eq!(pairs(&world), 0, "same attempt, same configuration, other test");
+}
+
+#[test]
+fn pods_are_counted_once_however_often_their_processes_end() {
+    let mut world = gathering();
+    world.run_with(1, 100, Traffic::Harmless);
+    for _ in 0..3 {
+        world.restart_pod(0);
+        world.run_with(2, 100, Traffic::Harmless);
+    }
+    world.pods.remove(1);
+    world.run_with(12, 0, Traffic::Harmless);
+    assert_eq!(world.recorded().trial.as_ref().unwrap().evidence.pods(), 2);
 }

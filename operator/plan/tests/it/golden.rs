@@ -1,10 +1,14 @@
 //! Plans as people would read them, kept as files beside this one.
 
 use serde_json::{Value, json};
-use tinydancer_crds::{ABORT_ANNOTATION, routing_policy::RolloutState};
-use tinydancer_plan::{Action, Plan};
+use tinydancer_crds::{
+    ABORT_ANNOTATION, RouterModel,
+    router_model::{RouterModelSpec, SourceSpec},
+    routing_policy::{Approval, RolloutState},
+};
+use tinydancer_plan::{Action, Artifact, Plan, Rollout, model_status};
 
-use crate::world::{Traffic, World};
+use crate::world::{Traffic, World, digest};
 
 /// The plan without what only machines read: the record in full, and objects beyond their names.
 fn readable(plan: &Plan) -> Value {
@@ -109,6 +113,63 @@ fn a_rollback() {
     world.tick();
     insta::assert_yaml_snapshot!("rolling_back", readable(&entering(&mut world, RolloutState::RollingBack)));
     insta::assert_yaml_snapshot!("rolled_back", readable(&entering(&mut world, RolloutState::RolledBack)));
+}
+
+/// support-v2 was promoted and is watched.
+fn watching() -> World {
+    let mut world = World::with_trial_in(RolloutState::Promoting);
+    world.run_until(10, |world| world.rollout() == Some(Rollout::Watching));
+    world
+}
+
+#[test]
+fn a_watch_that_finds_nothing() {
+    let mut world = watching();
+    world.run(18);
+    let plan = std::iter::repeat_with(|| {
+        world.send(400, Traffic::Harmless);
+        world.tick()
+    })
+    .take(10)
+    .find(|plan| !plan.events.is_empty());
+    insta::assert_yaml_snapshot!("watch_ended", readable(&plan.unwrap()));
+}
+
+#[test]
+fn a_watch_that_finds_harm() {
+    let mut world = watching();
+    world.run(3);
+    world.send(2000, Traffic::OverConfident);
+    insta::assert_yaml_snapshot!(
+        "watch_rolling_back",
+        readable(&entering(&mut world, RolloutState::RollingBack))
+    );
+    world.run_until(5, |world| world.state() == RolloutState::RolledBack);
+    insta::assert_yaml_snapshot!("watch_rolled_back_model", described(&world, "support-v2"));
+    insta::assert_yaml_snapshot!("watch_rolled_back_to", described(&world, "support-v1"));
+}
+
+/// What `kubectl describe routermodel` shows.
+fn described(world: &World, name: &str) -> Value {
+    let source = SourceSpec { config_map: None, https: None };
+    let spec = RouterModelSpec {
+        version: "1.0.0".into(),
+        digest: digest(name).to_string(),
+        source,
+        signature: None,
+    };
+    let mut policy = world.policy.clone();
+    policy.status = Some(world.status.clone());
+    let status = model_status(&RouterModel::new(name, spec), &Artifact::Verified, [&policy], world.now);
+    serde_json::to_value(status).unwrap()
+}
+
+#[test]
+fn a_step_that_waits_for_approval() {
+    let mut world = World::settled();
+    world.policy.spec.rollout.steps[1].approval = Approval::Manual;
+    world.name_model("support-v2");
+    insta::assert_yaml_snapshot!("awaiting_approval", readable(&entering(&mut world, RolloutState::Paused)));
 }
 
 #[test]

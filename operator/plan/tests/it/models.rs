@@ -143,3 +143,36 @@ fn a_trial_is_seen_through_the_policy_and_time_alone_changes_nothing() {
     let later = world.now + jiff::SignedDuration::from_secs(60);
     assert_eq!(model_status(&model, &Artifact::Verified, [&policy], later), status);
 }
+
+#[test]
+fn what_happened_to_a_model_stands_in_its_own_status() {
+    let mut world = World::with_trial_in(RolloutState::Promoting);
+    world.run_until(10, |world| world.rollout() == Some(tinydancer_plan::Rollout::Watching));
+    world.trip(0);
+    world.run_until(10, |world| world.state() == RolledBack);
+    let mut policy = world.policy.clone();
+    policy.status = Some(world.status.clone());
+    let status = model_status(&model(), &Artifact::Verified, [&policy], world.now);
+    let history: Vec<_> = status.rollouts[0].history.iter().map(|entry| entry.reason.as_str()).collect();
+    assert_eq!(
+        history,
+        [
+            "TrialStarted",
+            "ShadowStarted",
+            "CanaryStepStarted",
+            "CanaryStepStarted",
+            "Promoting",
+            "Promoted",
+            "PodTripped",
+            "RolledBack"
+        ]
+    );
+    for type_ in ["RolledBack", "Ready"] {
+        let told = status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
+        let message = &told.message;
+        assert!(
+            message.contains("policy 'support': RolledBack, PodTripped: support-v2: pod support-router-0")
+        );
+        assert!(message.contains("found in the watch after promotion: support-v1 serves again"), "{message}");
+    }
+}

@@ -22,6 +22,10 @@ fn a_record_of_another_version_or_form_is_refused() {
     };
     assert!(matches!(edited("/version", 2.into()), Err(RecordError::Version(2))));
     assert!(matches!(edited("/trial", serde_json::Value::Null), Err(RecordError::Inconsistent)));
+    assert!(matches!(
+        edited("/rollout", serde_json::json!({ "state": "Watching" })),
+        Err(RecordError::Inconsistent)
+    ));
     assert!(matches!(edited("/attempt", "x".into()), Err(RecordError::Malformed(_))));
     assert!(matches!(Record::read(&data("{".to_owned())), Err(RecordError::Malformed(_))));
     assert!(matches!(Record::read(&BTreeMap::new()), Err(RecordError::KeyMissing)));
@@ -78,16 +82,18 @@ fn a_trial_that_stands_still_is_written_down_every_ten_seconds_at_most() {
 
 #[test]
 fn status_that_was_wiped_comes_back_from_the_record() {
-    for state in [RolloutState::Shadow, RolloutState::Canary, RolloutState::RolledBack] {
-        let mut world = World::with_trial_in(if state == RolloutState::RolledBack {
-            RolloutState::Canary
-        } else {
-            state
-        });
-        if state == RolloutState::RolledBack {
-            world.trip(0);
-            world.run_until(10, |world| world.state() == state);
-        }
+    let mut rolled_back = World::with_trial_in(RolloutState::Canary);
+    rolled_back.trip(0);
+    rolled_back.run_until(10, |world| world.state() == RolloutState::RolledBack);
+    let mut watching = World::with_trial_in(RolloutState::Promoting);
+    watching.run_until(10, |world| world.rollout() == Some(Rollout::Watching));
+    let mut waiting = World::settled();
+    waiting.policy.spec.rollout.steps[0].approval = tinydancer_crds::routing_policy::Approval::Manual;
+    waiting.name_model("support-v2");
+    waiting.run_until(60, |world| world.state() == RolloutState::Paused);
+    let (shadow, canary) =
+        (World::with_trial_in(RolloutState::Shadow), World::with_trial_in(RolloutState::Canary));
+    for mut world in [shadow, canary, waiting, rolled_back, watching] {
         world.tick();
         let before = world.plan().status;
         world.status = RoutingPolicyStatus::default();
