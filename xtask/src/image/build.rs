@@ -29,7 +29,7 @@ const RECIPES: &[Recipe] = &[
 ];
 
 /// Programs for the host that are built along, so that their dependencies are compiled once.
-const BESIDE: &[(&str, &str)] = &[("tinydancer-e2e", "demo")];
+const BESIDE: &[(&str, &str)] = &[("tinydancer-e2e", "demo"), ("tinydancer-operator", "kubectl-tinydancer")];
 
 /// An image that was built.
 pub(crate) struct Built {
