@@ -79,13 +79,9 @@ pub(crate) fn decide(command: Command, policy: &RoutingPolicy) -> Result<Decisio
 }
 
 fn abort(policy: &RoutingPolicy, rollout: &RolloutStatus) -> Result<Decision, Refusal> {
-    let model = &rollout.model.name;
+    let (model, attempt) = (&rollout.model.name, rollout.attempt.to_string());
     match rollout.state {
-        RolloutState::Staging
-        | RolloutState::Shadow
-        | RolloutState::Canary
-        | RolloutState::Paused
-        | RolloutState::Promoting => {}
+        state if is_under_way(state) => {}
         RolloutState::Stable if rollout.watch.is_some() => {}
         RolloutState::RollingBack => {
             return Ok(Decision::Nothing(format!(
@@ -96,15 +92,16 @@ fn abort(policy: &RoutingPolicy, rollout: &RolloutStatus) -> Result<Decision, Re
         RolloutState::Stable => {
             return Err(no_trial(rollout, "to go back to another model, name it in `spec.model`"));
         }
-        RolloutState::RolledBack | RolloutState::Superseded => {
-            return Err(no_trial(rollout, "no pod serves it"));
+        RolloutState::RolledBack if is_asked(policy, ABORT_ANNOTATION, &attempt) => {
+            return Ok(Decision::Nothing(format!("'{model}' was aborted already: no pod serves it")));
         }
+        _ => return Err(no_trial(rollout, "no pod serves it")),
     }
     let done = match &rollout.watch {
         Some(watch) => format!("'{}' serves again in place of '{model}'", watch.previous.name),
         None => format!("'{model}' is taken out of traffic and not tried again without a retry"),
     };
-    Ok(ask(policy, ABORT_ANNOTATION, &rollout.attempt.to_string(), &done))
+    Ok(ask(policy, ABORT_ANNOTATION, &attempt, &done))
 }
 
 fn promote(policy: &RoutingPolicy, rollout: &RolloutStatus) -> Result<Decision, Refusal> {
@@ -123,7 +120,7 @@ fn promote(policy: &RoutingPolicy, rollout: &RolloutStatus) -> Result<Decision, 
         }
     }
     let attempt = rollout.attempt.to_string();
-    if annotation(policy, ABORT_ANNOTATION) == Some(&attempt) {
+    if is_asked(policy, ABORT_ANNOTATION, &attempt) {
         return Err(Refusal::Aborted(rollout.attempt));
     }
     let done = format!("'{model}' becomes the stable model on every pod without more evidence; guards go on");
@@ -132,6 +129,12 @@ fn promote(policy: &RoutingPolicy, rollout: &RolloutStatus) -> Result<Decision, 
 
 fn approve(policy: &RoutingPolicy, rollout: &RolloutStatus) -> Result<Decision, Refusal> {
     let Some(approval) = &rollout.approval else {
+        let before = annotation(policy, APPROVE_ANNOTATION);
+        if let Some(before) = before.filter(|value| value.starts_with(&format!("{}/", rollout.attempt))) {
+            return Ok(Decision::Nothing(format!(
+                "{before} was approved already, and no other step waits for it"
+            )));
+        }
         return Err(Refusal::NotAwaited {
             model: rollout.model.name.clone(),
             state: rollout.state,
@@ -148,6 +151,12 @@ fn approve(policy: &RoutingPolicy, rollout: &RolloutStatus) -> Result<Decision, 
 
 fn retry(policy: &RoutingPolicy, rollout: &RolloutStatus) -> Result<Decision, Refusal> {
     let wished = &policy.spec.model.name;
+    if rollout.model.name == *wished && is_under_way(rollout.state) {
+        let (attempt, state) = (rollout.attempt, rollout.state);
+        return Ok(Decision::Nothing(format!(
+            "'{wished}' is being tried already: attempt {attempt}, {state:?}"
+        )));
+    }
     let is_rolled_back = rollout.state == RolloutState::RolledBack && rollout.model.name == *wished;
     if !is_rolled_back && !is_quarantined(policy) {
         return Err(Refusal::NotRolledBack { wished: wished.clone() });
@@ -179,7 +188,7 @@ fn growth(policy: &RoutingPolicy, paused: bool) -> Decision {
 
 /// The annotation that asks for it, if it does not stand there yet.
 fn ask(policy: &RoutingPolicy, key: &str, value: &str, done: &str) -> Decision {
-    if annotation(policy, key).is_some_and(|standing| standing == value) {
+    if is_asked(policy, key, value) {
         return Decision::Nothing(format!(
             "asked for already ({key}={value}): the operator takes it up with its next look"
         ));
@@ -213,6 +222,24 @@ fn owner_of_paused(policy: &RoutingPolicy) -> Option<&String> {
         fields.is_some_and(|fields| fields.pointer("/f:spec/f:paused").is_some())
     });
     owners.find_map(|entry| entry.manager.as_ref().filter(|manager| *manager != crate::change::MANAGER))
+}
+
+fn is_under_way(state: RolloutState) -> bool {
+    match state {
+        RolloutState::Staging
+        | RolloutState::Shadow
+        | RolloutState::Canary
+        | RolloutState::Paused
+        | RolloutState::Promoting => true,
+        RolloutState::Stable
+        | RolloutState::RollingBack
+        | RolloutState::RolledBack
+        | RolloutState::Superseded => false,
+    }
+}
+
+fn is_asked(policy: &RoutingPolicy, key: &str, value: &str) -> bool {
+    annotation(policy, key).is_some_and(|standing| standing == value)
 }
 
 fn annotation<'a>(policy: &'a RoutingPolicy, key: &str) -> Option<&'a String> {

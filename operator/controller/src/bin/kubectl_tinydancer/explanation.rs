@@ -57,10 +57,7 @@ fn models(status: &RoutingPolicyStatus) -> String {
     let trial = rollout.filter(|rollout| rollout.state != RolloutState::Stable);
     let weight = trial.map_or(0, |trial| trial.weight_percent);
     let mut rows = Vec::new();
-    match &status.stable {
-        Some(stable) => rows.push(row("stable", stable, decides(100 - weight))),
-        None => rows.push(vec!["stable".into(), "none: the Powerful tier decides the rest".into()]),
-    }
+    rows.extend(status.stable.as_ref().map(|stable| row("stable", stable, decides(100 - weight))));
     if let Some(trial) = trial {
         let role = if is_over(trial.state) { "last tried" } else { "on trial" };
         rows.push(row(role, &trial.model, decides(weight)));
@@ -68,7 +65,9 @@ fn models(status: &RoutingPolicyStatus) -> String {
     if let Some(watch) = rollout.and_then(|rollout| rollout.watch.as_ref()) {
         rows.push(row("armed", &watch.previous, "loaded and scored, decides nothing".into()));
     }
-    table(&rows, 2)
+    let none =
+        if status.stable.is_none() { "  no stable model: the Powerful tier takes the rest\n" } else { "" };
+    format!("{none}{}", table(&rows, 2))
 }
 
 /// Whether nothing can be expected of the trial any more.

@@ -73,6 +73,11 @@ fn what_happened_already_is_no_error() {
     assert!(is_nothing(Command::Abort, &in_state("RollingBack")));
     assert!(is_nothing(Command::Promote, &in_state("Promoting")));
     assert!(is_nothing(Command::Promote, &in_state("Stable")));
+    let aborted = annotated(in_state("RolledBack"), (ABORT_ANNOTATION.into(), "3".into()));
+    assert!(is_nothing(Command::Abort, &aborted));
+    let approved = annotated(in_state("Canary"), (APPROVE_ANNOTATION.into(), "3/2".into()));
+    assert!(is_nothing(Command::Approve, &approved));
+    assert!(is_nothing(Command::Retry, &in_state("Staging")));
     assert!(is_nothing(Command::Resume, &in_state("Canary")));
     let mut paused = in_state("Canary");
     paused.spec.paused = true;
@@ -87,7 +92,12 @@ fn a_command_that_makes_no_sense_says_what_does() {
         (Command::Promote, in_state("Staging"), "when every pod has loaded and tested it"),
         (Command::Promote, in_state("RolledBack"), "retry starts another trial"),
         (Command::Approve, in_state("Canary"), "no step waits for approval"),
-        (Command::Retry, in_state("Canary"), "'support-v2', which the policy names, was not rolled back"),
+        (
+            Command::Approve,
+            annotated(in_state("Canary"), (APPROVE_ANNOTATION.into(), "2/2".into())),
+            "no step waits for approval",
+        ),
+        (Command::Retry, in_state("Stable"), "'support-v2', which the policy names, was not rolled back"),
     ] {
         let refusal = decide(command, &policy).unwrap_err().to_string();
         assert!(refusal.contains(part), "{command:?}: {refusal}");

@@ -113,6 +113,17 @@ fn a_long_message_is_cut_to_a_line() {
 }
 
 #[test]
+fn a_fleet_without_a_stable_model_says_who_decides() {
+    let mut policy = policy(&json!({}));
+    policy.status.as_mut().unwrap().stable = None;
+    let text = explain(&policy, NOW.parse().unwrap());
+    assert!(
+        text.contains("no stable model: the Powerful tier takes the rest\n  on trial  support-v2  1.0.0"),
+        "{text}"
+    );
+}
+
+#[test]
 fn what_stalls_a_policy_is_said() {
     let mut policy = policy(&json!({ "state": "RolledBack" }));
     let condition = json!({
