@@ -191,16 +191,20 @@ fn world_with(api: &Api, models: Store<GuardedModel>) -> PolicyWorld {
 /// The RouterModel that the policy names exists and its bytes are at hand: the next look begins a trial.
 fn world_with_model(api: &Api) -> PolicyWorld {
     let bytes = testing::artifact("2.0.0", 1).unwrap();
-    let digest = Digest::of(&bytes);
-    let source = json!({ "configMap": { "name": "m", "key": "m" } });
-    let spec = json!({ "version": "2.0.0", "digest": digest, "source": source });
+    let world = world_with(api, model_of(&bytes));
+    world.artifacts.adopt("team", &Digest::of(&bytes), &bytes);
+    world
+}
+
+/// The RouterModel that the policy names, with the digest of these bytes.
+fn model_of(bytes: &[u8]) -> Store<GuardedModel> {
+    let source = json!({ "configMap": { "name": "artifact", "key": "m" } });
+    let spec = json!({ "version": "2.0.0", "digest": Digest::of(bytes), "source": source });
     let mut model = RouterModel::new("support-v2", serde_json::from_value(spec).unwrap());
     (model.metadata.namespace, model.metadata.uid) = (Some("team".into()), Some("m1".into()));
     let (store, mut writer) = reflector::store();
     writer.apply_watcher_event(&watcher::Event::Apply(DeserializeGuard(Ok(model))));
-    let world = world_with(api, store);
-    world.artifacts.adopt("team", &digest, &bytes);
-    world
+    store
 }
 
 fn transitions(world: &PolicyWorld) -> Vec<String> {
@@ -318,4 +322,39 @@ async fn an_event_that_could_not_be_told_is_told_by_the_next_look_or_the_next_op
     assert_eq!(api.events("RoutingPolicy"), ["TrialStarted"]);
     assert_eq!(api.events("RouterModel"), ["TrialStarted"]);
     assert_eq!(transitions(&next).len(), 1);
+}
+
+#[tokio::test]
+async fn a_policy_made_anew_does_not_tell_what_the_one_before_it_did() {
+    let api = Api::default();
+    let change = |change: Value| merge(api.0.lock().unwrap().objects.get_mut(POLICY).unwrap(), &change);
+    let world = world_with_model(&api);
+    change(json!({ "metadata": { "annotations": { (tinydancer_crds::ABORT_ANNOTATION): "1" } } }));
+    for _ in 0..4 {
+        look(&world, &api.policy()).await.unwrap();
+    }
+    let told = api.events("RoutingPolicy").len();
+    assert_eq!((told, transitions(&world).len()), (3, 3));
+
+    let next = world_with_model(&api);
+    change(json!({ "metadata": { "uid": "u2", "creationTimestamp": "2999-01-01T00:00:00Z" } }));
+    look(&next, &api.policy()).await.unwrap();
+    assert_eq!(api.events("RoutingPolicy").len(), told);
+    assert_eq!(transitions(&next), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn bytes_that_the_record_names_are_fetched_whatever_is_wrong_with_the_spec() {
+    let api = Api::default();
+    look(&world_with_model(&api), &api.policy()).await.unwrap();
+    let restarted = world_with(&api, model_of(&testing::artifact("2.0.0", 1).unwrap()));
+    let wrong = json!({ "spec": { "decision": { "risk": { "permille": -1 } } } });
+    merge(api.0.lock().unwrap().objects.get_mut(POLICY).unwrap(), &wrong);
+    api.reads();
+    look(&restarted, &api.policy()).await.unwrap();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let reads = api.reads();
+    assert!(reads.iter().any(|path| path.ends_with("/configmaps/artifact")), "{reads:?}");
 }

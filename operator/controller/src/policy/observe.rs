@@ -234,13 +234,13 @@ impl Look<'_> {
         }
     }
 
-    /// The RouterModels that the policy names or whose digest the record names, each with its artifact and signature.
+    /// The RouterModels that the policy names or whose digest the record names, each with its artifact and signature. What
+    /// the record names is fetched whatever is wrong with the spec: a pod may lack its bytes.
     async fn models(
         &self,
         valid: Option<&ValidPolicy>,
         record: &ObservedRecord,
     ) -> Result<(BTreeMap<ModelName, ObservedModel>, bool), ObserveError> {
-        let Some(valid) = valid else { return Ok((BTreeMap::new(), false)) };
         let digests = recorded(record);
         let mut seen = BTreeMap::new();
         let mut is_fetching = false;
@@ -248,12 +248,13 @@ impl Look<'_> {
             let Ok(name) = ModelName::try_from(model.name_any()) else { continue };
             let Ok(digest) = model.spec.digest.parse::<Digest>() else { continue };
             let is_named =
-                valid.model == name || valid.stable.as_ref() == Some(&name) || digests.contains(&digest);
-            if !is_named || model.metadata.deletion_timestamp.is_some() {
+                valid.is_some_and(|valid| valid.model == name || valid.stable.as_ref() == Some(&name));
+            if !(is_named || digests.contains(&digest)) || model.metadata.deletion_timestamp.is_some() {
                 continue;
             }
             let artifact = self.world.artifacts.look(&model).state();
             is_fetching |= artifact == Artifact::Pending;
+            let Some(valid) = valid else { continue };
             let signature = self.signature(valid, &model).await?;
             let version = model.spec.version.clone();
             seen.insert(name, ObservedModel { version, digest, artifact, signature });

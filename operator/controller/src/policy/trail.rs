@@ -40,7 +40,7 @@ pub(super) async fn tell(
     }
     let is_new = !plan.events.is_empty();
     let event = plan.events.last().cloned().or_else(|| last_event(record));
-    let told = match event.filter(|_| is_new || is_worth_telling(entry, Timestamp::now())) {
+    let told = match event.filter(|_| is_new || is_worth_telling(policy, entry, Timestamp::now())) {
         Some(event) => tell_both(world, policy, entry, &event, &occasion).await,
         None => Told::Before,
     };
@@ -107,8 +107,11 @@ fn occasion(entry: &TransitionEntry) -> String {
     format!("{}/{:?}/{}/{}", entry.attempt, entry.state, entry.reason, entry.time.0.as_second())
 }
 
-fn is_worth_telling(entry: &TransitionEntry, now: Timestamp) -> bool {
-    Duration::try_from(now.duration_since(entry.time.0)).is_ok_and(|age| age < WORTH_TELLING)
+/// A policy that took up the record of one of its name has no part in what that one did.
+fn is_worth_telling(policy: &RoutingPolicy, entry: &TransitionEntry, now: Timestamp) -> bool {
+    let created = policy.metadata.creation_timestamp.as_ref();
+    let is_its_own = created.is_none_or(|created| created.0.as_second() <= entry.time.0.as_second());
+    is_its_own && Duration::try_from(now.duration_since(entry.time.0)).is_ok_and(|age| age < WORTH_TELLING)
 }
 
 /// Where a policy without a record is: nothing was tried.
