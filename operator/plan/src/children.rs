@@ -41,9 +41,15 @@ pub(crate) fn actions(
         SecretState::Missing | SecretState::Current | SecretState::Taken => {}
     }
     for child in build::children(identity, valid, record, &observed.settings) {
-        if lacks_bytes(&child, observed) {
-            continue;
-        }
+        let child = match child {
+            Child::Boot { model: Some(digest), .. } if !observed.available.contains(&digest) => {
+                if !boots_quarantined(record, observed) {
+                    continue;
+                }
+                build::bare_boot(identity, record)
+            }
+            child => child,
+        };
         let Some((kind, name, wished, child)) = stamped(child) else { continue };
         match observed.children.iter().find(|live| live.kind == kind && live.name == name) {
             None if may_create => actions.push(Action::Create(child)),
@@ -78,9 +84,16 @@ pub(crate) fn taken(identity: &PolicyIdentity, observed: &Observed) -> Vec<Probl
         .collect()
 }
 
-/// A boot ConfigMap is not written before its model is at hand: the one that stands is better.
-fn lacks_bytes(child: &Child, observed: &Observed) -> bool {
-    matches!(child, Child::Boot { model: Some(digest), .. } if !observed.available.contains(digest))
+/// A boot ConfigMap is not written before its model is at hand: the one that stands is better, unless pods would boot from
+/// it with a model that was rolled back. Then one without bytes is better still.
+fn boots_quarantined(record: &Record, observed: &Observed) -> bool {
+    let pointer = format!("/metadata/annotations/{}", build::MODEL_ANNOTATION.replace('/', "~1"));
+    let standing = observed.children.iter().find(|live| live.kind == "ConfigMap" && live.owned);
+    standing.is_some_and(|live| match live.object.pointer(&pointer).and_then(Value::as_str) {
+        Some(model) => record.quarantine.iter().any(|entry| entry.digest.to_string() == model),
+        // One without bytes stands already.
+        None => record.boot.stable.is_some(),
+    })
 }
 
 /// Kind, name, the object as JSON, and the child with the digest of what it was made from.

@@ -1,7 +1,7 @@
 //! The ConfigMap a pod boots with, and the record's.
 
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use tinydancer_crds::routing_policy::OnDelete;
+use tinydancer_crds::{Digest, routing_policy::OnDelete};
 use tinydancer_protocol::PolicyIdentity;
 
 use super::meta::{self, Names};
@@ -16,10 +16,18 @@ pub const MODEL_FILE: &str = "model.safetensors";
 pub const ASSIGNMENT_FILE: &str = "assignment.json";
 
 /// Annotation with the digest of the boot ConfigMap's model.
-const MODEL_ANNOTATION: &str = "routing.tinydancer.dev/model";
+pub(crate) const MODEL_ANNOTATION: &str = "routing.tinydancer.dev/model";
 
 pub(super) fn boot(identity: &PolicyIdentity, record: &Record) -> Child {
-    let model = record.boot.stable.as_ref().map(|model| model.digest);
+    boot_with(identity, record, record.boot.stable.as_ref().map(|model| model.digest))
+}
+
+/// The same without the model's bytes, for a pod to take them from its volume or wait for them.
+pub(crate) fn bare_boot(identity: &PolicyIdentity, record: &Record) -> Child {
+    boot_with(identity, record, None)
+}
+
+fn boot_with(identity: &PolicyIdentity, record: &Record, model: Option<Digest>) -> Child {
     let mut metadata = meta::owned(identity, Names::of(&identity.name).router());
     metadata.annotations = model.map(|digest| [(MODEL_ANNOTATION.to_owned(), digest.to_string())].into());
     let config_map = ConfigMap {

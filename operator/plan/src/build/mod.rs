@@ -15,8 +15,8 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use tinydancer_crds::ValidPolicy;
 use tinydancer_protocol::PolicyIdentity;
 
-pub(crate) use config_map::record_object;
 pub use config_map::{ASSIGNMENT_FILE, MODEL_FILE};
+pub(crate) use config_map::{MODEL_ANNOTATION, bare_boot, record_object};
 pub use meta::{Names, selector, selector_labels};
 pub(crate) use secret::{credentials, tls};
 

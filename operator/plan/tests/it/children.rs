@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tinydancer_crds::routing_policy::{OnDelete, RolloutState};
 use tinydancer_plan::{Action, Child, build::Names};
 
-use crate::world::World;
+use crate::world::{World, digest};
 
 fn created(world: &mut World) -> Vec<Value> {
     let plan = world.plan();
@@ -163,14 +163,37 @@ fn the_boot_file_names_a_model_only_with_its_bytes_at_hand() {
     world.children.retain(|child| child.kind != "ConfigMap");
     world.available.clear();
     assert!(created(&mut world).is_empty());
-    world.available.insert(crate::world::digest("support-v1"));
+    world.available.insert(digest("support-v1"));
     let plan = world.plan();
     let [Action::Create(Child::Boot { config_map, model }), ..] = plan.actions.as_slice() else {
         panic!("{:?}", plan.actions)
     };
-    assert_eq!(*model, Some(crate::world::digest("support-v1")));
+    assert_eq!(*model, Some(digest("support-v1")));
     let boot: Value = serde_json::from_str(&config_map.data.as_ref().unwrap()["assignment.json"]).unwrap();
     assert_eq!(boot["trial"], Value::Null);
+}
+
+#[test]
+fn no_pod_boots_with_a_model_that_was_rolled_back_even_if_the_one_before_is_not_at_hand() {
+    let mut world = World::with_trial_in(RolloutState::Promoting);
+    world.run_until(5, |world| world.stable() == Some(digest("support-v2")));
+    world.run(2);
+    let model = |world: &World| {
+        let boot = world.children.iter().find(|child| child.kind == "ConfigMap").unwrap();
+        boot.object["metadata"]["annotations"]["routing.tinydancer.dev/model"].clone()
+    };
+    assert_eq!(model(&world), digest("support-v2").to_string());
+    world.delete_model("support-v1");
+    world.available.remove(&digest("support-v1"));
+    world.trip(0);
+    world.run(3);
+    assert_eq!(model(&world), Value::Null, "pods take its bytes from their volumes");
+    let boot = &world.recorded().boot;
+    assert_eq!((boot.stable.as_ref().unwrap().digest, &boot.watch), (digest("support-v1"), &None));
+    assert!(!world.plan().actions.iter().any(|action| matches!(action, Action::Apply(_))));
+    world.available.insert(digest("support-v1"));
+    world.run(1);
+    assert_eq!(model(&world), digest("support-v1").to_string());
 }
 
 #[test]

@@ -62,6 +62,8 @@ fn a_pod_that_refuses_the_candidate_ends_the_trial() {
     world.pods[0].refuses.insert(digest("support-v2"));
     world.name_model("support-v2");
     ends_rolled_back(&mut world, Cause::CandidateRefused);
+    let entry = world.status.history.iter().find(|entry| entry.reason == "CandidateRefused").unwrap();
+    assert!(entry.message.contains("pod support-router-0 refuses it: known answer 3 differs"));
     assert_eq!(world.exposure[&digest("support-v2")], 0);
 }
 
