@@ -15,7 +15,7 @@ use super::state::{CanaryStep, Cause, Halt, PauseReason, Rollout};
 pub struct Signals {
     /// What the spec asks for.
     pub wish: Wish,
-    /// The abort annotation names this trial.
+    /// The abort annotation names this trial, or the one whose model is watched.
     pub abort: bool,
     /// The promote annotation names this trial.
     pub promote: bool,
@@ -27,11 +27,11 @@ pub struct Signals {
     pub approval: Approval,
     /// The configuration is another than the one the evidence was gathered under.
     pub configuration_changed: bool,
-    /// A pod has tripped the candidate in this trial.
+    /// A pod has tripped the candidate in this trial, or in the watch after it.
     pub tripped: bool,
     /// A pod refuses the candidate.
     pub refused: bool,
-    /// What the evidence of the whole trial says.
+    /// What the evidence of the whole trial says; in the watch, the evidence since the promotion.
     pub verdict: Verdict,
     /// At least one Ready pod counts, and all that count hold the current epoch with the candidate verified.
     pub acknowledged: bool,
@@ -45,7 +45,7 @@ pub struct Signals {
     pub overdue: Option<OnDeadline>,
     /// Pods exist and none has reported for too long.
     pub blind: bool,
-    /// Requests are not split between the arms as the weight says.
+    /// Requests are not split between the arms as the weight says: nothing that compares the arms can be trusted.
     pub uneven: bool,
     /// A promotion is followed by a watch: there is a model to go back to, and the policy asks for it.
     pub watched: bool,
