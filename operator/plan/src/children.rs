@@ -98,12 +98,13 @@ fn boots_quarantined(record: &Record, observed: &Observed) -> bool {
 
 /// Kind, name, the object as JSON, and the child with the digest of what it was made from.
 fn stamped(mut child: Child) -> Option<(String, String, Value, Child)> {
-    let inputs = Digest::of(&serde_json::to_vec(&child.to_value()).ok()?).to_string();
+    let mut wished = child.to_value();
+    let inputs = Digest::of(&serde_json::to_vec(&wished).ok()?).to_string();
+    let kind = wished.get("kind")?.as_str()?.to_owned();
     let metadata = child.metadata_mut();
     let name = metadata.name.clone()?;
     metadata.annotations.get_or_insert_default().insert(INPUTS_ANNOTATION.to_owned(), inputs);
-    let wished = child.to_value();
-    let kind = wished.get("kind")?.as_str()?.to_owned();
+    *wished.get_mut("metadata")? = serde_json::to_value(metadata).ok()?;
     Some((kind, name, wished, child))
 }
 
