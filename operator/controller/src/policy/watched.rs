@@ -104,3 +104,53 @@ impl Watched {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::Service;
+    use kube::runtime::reflector::store::Writer;
+    use serde_json::json;
+
+    fn seen<K>(writer: &mut Writer<K>, object: serde_json::Value)
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned + Clone + 'static,
+    {
+        writer.apply_watcher_event(&watcher::Event::Apply(serde_json::from_value(object).unwrap()));
+    }
+
+    fn pod(name: &str, namespace: &str, policy: &str) -> serde_json::Value {
+        json!({ "metadata": { "name": name, "namespace": namespace, "labels": selector_labels(policy) } })
+    }
+
+    #[test]
+    fn a_fleet_has_its_own_pods_but_those_that_are_going() {
+        let (pods, mut writer) = reflector::store();
+        for (name, namespace, policy) in [
+            ("b", "team", "support"),
+            ("a", "team", "support"),
+            ("c", "team", "sales"),
+            ("d", "other", "support"),
+        ] {
+            seen(&mut writer, pod(name, namespace, policy));
+        }
+        let mut going = pod("e", "team", "support");
+        going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        seen(&mut writer, going);
+        let names: Vec<_> =
+            Watched::new(pods).pods("team", "support").iter().map(ResourceExt::name_any).collect();
+        assert_eq!(names, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_kind_that_is_watched_is_known_by_its_version_or_as_absent() {
+        let (services, mut writer) = reflector::store::<PartialObjectMeta<Service>>();
+        let metadata = json!({ "name": "support", "namespace": "team", "resourceVersion": "7" });
+        seen(&mut writer, json!({ "metadata": metadata }));
+        let mut watched = Watched::new(reflector::store().0);
+        watched.add::<Service>(services);
+        assert_eq!(watched.known("Service", "team", "support"), Known::Version("7".into()));
+        assert_eq!(watched.known("Service", "other", "support"), Known::Absent);
+        assert_eq!(watched.known("Secret", "team", "support"), Known::Unwatched);
+    }
+}
