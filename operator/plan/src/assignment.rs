@@ -4,6 +4,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use tinydancer_crds::Digest;
+use tinydancer_guards::ApplicableGuards;
 use tinydancer_protocol::{Assignment, ModelState, RefusalReason, Trial, Watch};
 
 use crate::{
@@ -21,6 +22,8 @@ pub(crate) fn renew(record: &mut Record, told: &Assignment, observed: &Observed)
     let boot = Assignment {
         stable: record.stable.as_ref().map(|stable| stable.model.clone()),
         trial: None,
+        // Until the promotion is over a pod boots with the model that served before.
+        watch: wished.watch.clone().filter(|_| record.rollout == Rollout::Watching),
         epoch: record.boot.epoch,
         ..wished.clone()
     };
@@ -58,15 +61,19 @@ fn wished(record: &Record, settings: &Settings) -> Assignment {
         Rollout::Promoting => candidate.map(|trial| trial.model.clone()).or(stable),
         _ => stable,
     };
-    let watch = match (record.rollout, candidate, &record.previous) {
-        (Rollout::Watching, Some(promoted), Some(previous)) => Some(Watch {
-            previous: previous.model.clone(),
-            attempt: promoted.attempt,
-            guards: promoted.guards.clone(),
-        }),
-        _ => None,
+    Assignment { stable, trial, watch: watch(record), ..record.assignment.clone() }
+}
+
+/// The way back. It is there from the first moment of the promotion on, so that no pod serves the promoted model without it.
+fn watch(record: &Record) -> Option<Watch> {
+    let promoted = record.trial.as_ref()?;
+    let previous = match record.rollout {
+        Rollout::Watching => record.previous.as_ref()?,
+        Rollout::Promoting if promoted.watch_seconds > 0 => record.stable.as_ref()?,
+        _ => return None,
     };
-    Assignment { stable, trial, watch, ..record.assignment.clone() }
+    let guards = ApplicableGuards::watch();
+    Some(Watch { previous: previous.model.clone(), attempt: promoted.attempt, guards })
 }
 
 fn same_content(one: &Assignment, other: &Assignment) -> bool {

@@ -143,9 +143,18 @@ impl Oracle {
             let armed = assignment.watch.iter().map(|watch| watch.previous.digest);
             let quarantined = serving.chain(trial).chain(armed).find(|digest| record.is_quarantined(*digest));
             assert_eq!(quarantined, None, "a quarantined digest serves");
-            let watches = record.rollout == Rollout::Watching;
-            assert_eq!(assignment.watch.is_some(), watches, "pods watch while the fleet does");
         }
+        let watches = record.rollout == Rollout::Watching;
+        assert_eq!(
+            record.boot.watch.is_some(),
+            watches,
+            "a pod boots into the watch while the fleet is in it"
+        );
+        let begins = record.rollout == Rollout::Promoting
+            && record.stable.is_some()
+            && record.trial.as_ref().is_some_and(|trial| trial.watch_seconds > 0);
+        let has_way_back = record.assignment.watch.is_some();
+        assert_eq!(has_way_back, watches || begins, "no pod serves a promoted model without its way back");
         if let Some(trial) = &record.assignment.trial {
             let decides = matches!(record.rollout, Rollout::Canary(_) | Rollout::Paused { .. });
             assert!(trial.weight.get() == 0 || decides, "{:?}", record.rollout);

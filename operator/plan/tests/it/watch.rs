@@ -64,7 +64,7 @@ fn a_promoted_model_that_turns_bad_is_left_by_a_guard() {
     assert_eq!(world.reasons[world.reasons.len() - 2..], ["GuardCrossed", "RolledBack"]);
     let entry = world.status.history.iter().rev().find(|entry| entry.reason == "GuardCrossed").unwrap();
     let evidence = entry.evidence.as_ref().unwrap();
-    assert_eq!((evidence.guard.as_str(), evidence.pods, evidence.samples), ("HardFault", 2, 800));
+    assert_eq!((evidence.guard.as_str(), evidence.pods, evidence.samples), ("HardFault", 2, 1600));
     assert!(entry.message.contains("found in the watch after promotion: support-v1 serves again"));
     assert_eq!(world.condition("Stalled"), ("True".to_owned(), "Quarantined".to_owned()));
     world.run(30);
