@@ -46,6 +46,22 @@ func (f *fleet) waitForHealth(ctx context.Context, wanted health.HealthStatusCod
 	return policy, err
 }
 
+// waitForServing waits until Argo CD shows the policy as Healthy with this model.
+func (f *fleet) waitForServing(ctx context.Context, model string) (*unstructured.Unstructured, error) {
+	var policy *unstructured.Unstructured
+	err := eventually(ctx, model+" serves", func() error {
+		var err error
+		if policy, err = f.waitForHealth(ctx, health.HealthStatusHealthy, "Stable"); err != nil {
+			return err
+		}
+		if stable, _, _ := unstructured.NestedString(policy.Object, "status", "stable", "name"); stable != model {
+			return fmt.Errorf("%s does", stable)
+		}
+		return nil
+	})
+	return policy, err
+}
+
 // act runs an action and sends what Argo CD's server sends for it.
 func (f *fleet) act(ctx context.Context, action string) error {
 	policy, err := f.policy(ctx)

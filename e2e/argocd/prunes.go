@@ -49,7 +49,7 @@ func (f *fleet) pruneNamed(ctx context.Context, first commit) error {
 	if err := f.sync(ctx, first); err != nil {
 		return err
 	}
-	if _, err := f.waitForHealth(ctx, health.HealthStatusHealthy, "Stable"); err != nil {
+	if _, err := f.waitForServing(ctx, "support-v1"); err != nil {
 		return err
 	}
 	holds("a prune of the model that the policy names is Degraded and ends no serving; when Git has it again, Healthy")

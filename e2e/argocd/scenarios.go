@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/argoproj/argo-cd/gitops-engine/pkg/health"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -65,6 +64,7 @@ func (f *fleet) live(ctx context.Context, first commit) error {
 		func() error { return f.trial(ctx, second) },
 		func() error { return f.pauseAndResume(ctx, second) },
 		func() error { return f.revert(ctx, first) },
+		func() error { return f.promoteAndRevert(ctx, first, second) },
 		func() error { return f.abortAndRetry(ctx, first, second) },
 		func() error { return f.prune(ctx, second) },
 		func() error { return f.pruneNamed(ctx, first) },
@@ -80,7 +80,7 @@ func (f *fleet) firstSync(ctx context.Context, first commit) error {
 	if err := f.sync(ctx, first); err != nil {
 		return err
 	}
-	policy, err := f.waitForHealth(ctx, health.HealthStatusHealthy, "Stable")
+	policy, err := f.waitForServing(ctx, "support-v1")
 	if err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func (f *fleet) revert(ctx context.Context, first commit) error {
 	if err := f.sync(ctx, first); err != nil {
 		return err
 	}
-	policy, err := f.waitForHealth(ctx, health.HealthStatusHealthy, "Stable")
+	policy, err := f.waitForServing(ctx, "support-v1")
 	if err != nil {
 		return err
 	}
@@ -68,6 +68,33 @@ func (f *fleet) revert(ctx context.Context, first commit) error {
 		return fmt.Errorf("a revert may quarantine nothing: %v", quarantined)
 	}
 	holds("a revert in the trial is synced at once and leads back to Healthy, without quarantine")
+	return nil
+}
+
+func (f *fleet) promoteAndRevert(ctx context.Context, first, second commit) error {
+	if err := f.sync(ctx, second); err != nil {
+		return err
+	}
+	if _, err := f.waitForHealth(ctx, health.HealthStatusProgressing, "Shadow"); err != nil {
+		return err
+	}
+	if err := f.act(ctx, "promote"); err != nil {
+		return err
+	}
+	policy, err := f.waitForServing(ctx, "support-v2")
+	if err != nil {
+		return err
+	}
+	if offered, err := offers(policy, f.overrides); err != nil || offered["abort"].Disabled {
+		return fmt.Errorf("abort must be offered in the watch after a promotion: %+v (%v)", offered, err)
+	}
+	if err := f.sync(ctx, first); err != nil {
+		return err
+	}
+	if _, err := f.waitForServing(ctx, "support-v1"); err != nil {
+		return err
+	}
+	holds("the action promote leads to Healthy with the new model, and a revert in its watch back to the old one")
 	return nil
 }
 
@@ -88,7 +115,7 @@ func (f *fleet) abortAndRetry(ctx context.Context, first, second commit) error {
 	if err := f.sync(ctx, first); err != nil {
 		return err
 	}
-	if _, err := f.waitForHealth(ctx, health.HealthStatusHealthy, "Stable"); err != nil {
+	if _, err := f.waitForServing(ctx, "support-v1"); err != nil {
 		return err
 	}
 	holds("a revert after the roll-back is synced although Git still has the model, and leads to Healthy")
