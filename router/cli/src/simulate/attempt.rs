@@ -5,6 +5,7 @@ use tinydancer_guards::{
 };
 
 use super::fleet::Fleet;
+use super::row::End;
 use super::study::Method;
 use super::traffic::{Request, Stream};
 
@@ -35,31 +36,27 @@ pub(crate) fn phases() -> impl Iterator<Item = &'static str> {
 /// How an attempt went.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Attempt {
-    /// After how many requests somebody said Fail.
-    pub(crate) failed: Option<u64>,
-    /// What the candidate had decided by then.
-    pub(crate) exposed: u64,
-    /// How many requests each phase took until exposure could grow; one that was not passed is not here.
-    pub(crate) passed: Vec<u64>,
-    /// After how many requests of a phase the split between the arms looked uneven, the first time.
-    pub(crate) uneven: Option<u64>,
+    /// Where somebody said Fail.
+    pub(crate) failed: Option<End>,
+    /// What each phase took until exposure could grow; one that was not passed is not here.
+    pub(crate) passed: Vec<End>,
+    /// Where in a phase the split between the arms looked uneven, the first time.
+    pub(crate) uneven: Option<End>,
 }
 
 /// Where an attempt stands.
 struct Step {
     buckets: Vec<BucketsSeen>,
-    requests: u64,
-    decided: u64,
+    end: End,
 }
 
 impl Step {
     fn new(pods: usize) -> Self {
-        Self { buckets: vec![BucketsSeen::default(); pods], requests: 0, decided: 0 }
+        Self { buckets: vec![BucketsSeen::default(); pods], end: End::default() }
     }
 
     fn see(&mut self, request: &Request, arm: Arm) {
-        self.requests += 1;
-        self.decided += u64::from(arm == Arm::Candidate);
+        self.end.see(arm);
         let pods = self.buckets.len();
         if let Some(seen) = self.buckets.get_mut(request.pod(pods)) {
             seen.see(request.bucket, arm);
@@ -76,60 +73,66 @@ impl Step {
     }
 }
 
-/// Runs the trial for at most so many requests, and as many again for the watch.
-pub(crate) fn run(
-    stream: &mut Stream,
-    settings: GuardSettings,
-    pods: usize,
-    requests: u64,
-    requests_per_second: f64,
-) -> Attempt {
+/// How long an attempt is followed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Length {
+    /// Requests of the trial at most.
+    pub(crate) trial: u64,
+    /// Requests of the watch.
+    pub(crate) watch: u64,
+    pub(crate) per_second: f64,
+}
+
+/// Runs the trial and, after promotion, the watch.
+pub(crate) fn run(stream: &mut Stream, settings: GuardSettings, pods: usize, length: Length) -> Attempt {
     let mut attempt = Attempt::default();
     let mut fleet = Fleet::new(settings, ApplicableGuards::all(), pods);
-    let mut number = 0;
+    let mut all = End::default();
     for phase in &PHASES {
         let mut step = Step::new(pods);
         loop {
-            if number >= requests {
+            if all.samples >= length.trial {
                 return attempt;
             }
-            number += 1;
             let request = stream.request();
             let arm = request.bucket.arm(phase.weight);
-            attempt.exposed += u64::from(arm == Arm::Candidate);
+            all.see(arm);
             step.see(&request, arm);
             if fleet.see(&request, arm) {
-                attempt.failed = Some(number);
+                attempt.failed = Some(all);
                 return attempt;
             }
-            if may_grow(&step, phase, &fleet, requests_per_second, &mut attempt.uneven) {
+            if may_grow(&step, phase, &fleet, length.per_second, &mut attempt.uneven) {
                 break;
             }
         }
-        attempt.passed.push(step.requests);
+        attempt.passed.push(step.end);
     }
-    watch(stream, Fleet::new(settings, ApplicableGuards::watch(), pods), requests, number, &mut attempt);
+    watch(stream, Fleet::new(settings, ApplicableGuards::watch(), pods), length.watch, all, &mut attempt);
     attempt
 }
 
-fn may_grow(step: &Step, phase: &Phase, fleet: &Fleet, per_second: f64, uneven: &mut Option<u64>) -> bool {
+fn may_grow(step: &Step, phase: &Phase, fleet: &Fleet, per_second: f64, uneven: &mut Option<End>) -> bool {
     let is_uneven = step.is_uneven(phase.weight);
     if is_uneven {
-        uneven.get_or_insert(step.requests);
+        uneven.get_or_insert(step.end);
     }
-    let samples = if phase.weight == BasisPoints::ZERO { step.requests } else { step.decided };
-    samples >= phase.samples
-        && step.requests as f64 / per_second >= SECONDS
+    let samples = if phase.weight == BasisPoints::ZERO { step.end.samples } else { step.end.exposed };
+    // Growth is looked at once a second, harm on every request.
+    let asked = step.end.samples.is_multiple_of(per_second.round().max(1.0) as u64);
+    asked
+        && samples >= phase.samples
+        && step.end.samples as f64 / per_second >= SECONDS
         && !is_uneven
         && fleet.judgement().verdict == Verdict::Pass
 }
 
 /// The model that was promoted against the one before, on everything.
-fn watch(stream: &mut Stream, mut fleet: Fleet, requests: u64, before: u64, attempt: &mut Attempt) {
-    for number in 1..=requests {
-        attempt.exposed += 1;
+fn watch(stream: &mut Stream, mut fleet: Fleet, requests: u64, mut all: End, attempt: &mut Attempt) {
+    for _ in 0..requests {
+        all.see(Arm::Candidate);
         if fleet.see(&stream.request(), Arm::Candidate) {
-            attempt.failed = Some(before + number);
+            attempt.failed = Some(all);
             return;
         }
     }
@@ -142,7 +145,12 @@ mod tests {
 
     fn attempt(candidate: Candidate, seed: u64) -> Attempt {
         let mut stream = Stream::new(&[seed], Tenants::Uniform, candidate);
-        run(&mut stream, GuardSettings::default(), 2, 16_000, 40.0)
+        run(
+            &mut stream,
+            GuardSettings::default(),
+            2,
+            Length { trial: 20_000, watch: 2_000, per_second: 40.0 },
+        )
     }
 
     #[test]
@@ -151,22 +159,21 @@ mod tests {
             let attempt = attempt(Candidate::SAME, seed);
             assert_eq!((attempt.failed, attempt.passed.len()), (None, 4), "{attempt:?}");
             // 60 seconds at 40 requests a second in Shadow; 200 decisions at 5 %.
-            assert!(attempt.passed[0] >= 2_400 && attempt.passed[1] > 3_000, "{attempt:?}");
-            assert!(attempt.exposed > 16_000);
+            assert!(attempt.passed[0].samples >= 2_400 && attempt.passed[1].exposed >= 200, "{attempt:?}");
         }
     }
 
     #[test]
     fn a_bad_candidate_ends_in_shadow_without_having_decided_anything() {
         let attempt = attempt(Candidate { shift: 1.0, ..Candidate::SAME }, 1);
-        assert!(attempt.failed.is_some_and(|requests| requests < 1_000), "{attempt:?}");
-        assert_eq!((attempt.exposed, attempt.passed.len()), (0, 0));
+        assert!(attempt.failed.is_some_and(|end| end.samples < 1_000 && end.exposed == 0), "{attempt:?}");
+        assert!(attempt.passed.is_empty());
     }
 
     #[test]
     fn harm_that_shows_only_upstream_ends_in_the_canary() {
         let attempt = attempt(Candidate { more_failures: 0.3, ..Candidate::SAME }, 1);
         assert_eq!(attempt.passed.len(), 1, "{attempt:?}");
-        assert!(attempt.failed.is_some() && attempt.exposed < 1_000, "{attempt:?}");
+        assert!(attempt.failed.is_some_and(|end| end.exposed < 1_000), "{attempt:?}");
     }
 }

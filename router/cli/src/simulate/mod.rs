@@ -18,7 +18,7 @@ use clap::builder::PossibleValuesParser;
 use tinydancer_guards::{BasisPoints, GuardSettings};
 
 use row::Row;
-use scenario::{HARMLESS, SCENARIOS};
+use scenario::{HARMLESS, Rivals, SCENARIOS};
 use study::Study;
 use traffic::Tenants;
 
@@ -32,9 +32,12 @@ pub(crate) struct Simulate {
     /// Runs of each scenario.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     runs: u64,
-    /// Requests of a run at most; a whole attempt has as many again for the watch after promotion.
+    /// Requests of a run at most, and of the watch after promotion.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     requests: u64,
+    /// Requests of the trial of a whole attempt at most.
+    #[arg(long, default_value_t = 40_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    attempt_requests: u64,
     /// Requests a second of the whole fleet; turns samples into seconds.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
     requests_per_second: u32,
@@ -81,7 +84,9 @@ impl Simulate {
         let mut rows = Vec::new();
         let asked = |name: &str| self.scenario.is_empty() || self.scenario.iter().any(|asked| asked == name);
         for scenario in SCENARIOS.iter().filter(|scenario| asked(scenario.name)) {
-            for tenants in self.tenants(scenario.name == "a-a") {
+            for tenants in
+                self.tenants(!scenario.is_harmful(&study.settings) && scenario.rivals != Rivals::Faults)
+            {
                 rows.extend(study.scenario(scenario, tenants));
             }
         }
@@ -112,6 +117,7 @@ impl Simulate {
             },
             runs: self.runs,
             requests: self.requests,
+            attempt_requests: self.attempt_requests,
             per_second: f64::from(self.requests_per_second),
             pods: self.pods.iter().map(|pods| usize::from(*pods)).collect(),
             weight: BasisPoints::from_percent(self.weight_percent),

@@ -1,7 +1,7 @@
 //! One line of the table.
 
 use serde_json::{Value, json};
-use tinydancer_guards::wilson;
+use tinydancer_guards::{Arm, wilson};
 
 use super::traffic::Tenants;
 
@@ -9,12 +9,20 @@ use super::traffic::Tenants;
 const Z_95: f64 = 1.959_963_984_540_054;
 
 /// When a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct End {
     /// Requests of the whole fleet until then.
     pub(crate) samples: u64,
     /// Of them, those that the candidate decided.
     pub(crate) exposed: u64,
+}
+
+impl End {
+    /// One more request, decided by this arm.
+    pub(crate) fn see(&mut self, arm: Arm) {
+        self.samples += 1;
+        self.exposed += u64::from(arm == Arm::Candidate);
+    }
 }
 
 /// What the end of a run means.

@@ -4,7 +4,11 @@ use tinydancer_guards::GuardSettings;
 
 use super::traffic::Candidate;
 
-/// As wide as two stable models, and the same mean uncertainty: `E[logistic(N(-1.5 - 0.53, 2^2))]` is
+/// Logits twice as far from the same middle: what was uncertain stays so, the rest goes to the ends. Tests of ranks do
+/// not see it.
+const WIDE: Candidate = Candidate { stretch: 2.0, ..Candidate::SAME };
+
+/// The same, moved until the mean uncertainty is stable's again: `E[logistic(N(-1.5 - 0.53, 2^2))]` is
 /// `E[logistic(N(-1.5, 1))]`.
 pub(crate) const OVER_CONFIDENT: Candidate = Candidate { shift: -0.5297, stretch: 2.0, ..Candidate::SAME };
 
@@ -67,13 +71,20 @@ const fn faulty(name: &'static str, fault_rate: f64) -> Scenario {
 }
 
 /// All but [`HARMLESS`].
-pub(crate) const SCENARIOS: [Scenario; 14] = [
+pub(crate) const SCENARIOS: [Scenario; 17] = [
     SOUND,
     shifted("shift-0.1", 0.1),
     shifted("shift-0.3", 0.3),
     shifted("shift-1.0", 1.0),
     Scenario {
-        name: "over-confident",
+        name: "over-confident-median",
+        candidate: WIDE,
+        harmful: true,
+        rivals: Rivals::Samples,
+        ..SOUND
+    },
+    Scenario {
+        name: "over-confident-mean",
         candidate: OVER_CONFIDENT,
         harmful: true,
         rivals: Rivals::Samples,
@@ -99,9 +110,17 @@ pub(crate) const SCENARIOS: [Scenario; 14] = [
         rivals: Rivals::Slow,
         ..SOUND
     },
+    Scenario { name: "failures+0%", rivals: Rivals::Failures, needs_traffic: true, ..SOUND },
     Scenario {
         name: "failures+10%",
         candidate: Candidate { more_failures: 0.1, ..Candidate::SAME },
+        harmful: true,
+        rivals: Rivals::Failures,
+        needs_traffic: true,
+    },
+    Scenario {
+        name: "failures+50%",
+        candidate: Candidate { more_failures: 0.5, ..Candidate::SAME },
         harmful: true,
         rivals: Rivals::Failures,
         needs_traffic: true,

@@ -2,7 +2,7 @@
 
 use tinydancer_guards::{ApplicableGuards, Arm, BasisPoints, GuardSettings};
 
-use super::attempt::{self, Attempt};
+use super::attempt::{self, Attempt, Length};
 use super::fleet::Fleet;
 use super::rivals::{Named, rivals};
 use super::row::{End, Row, Share};
@@ -21,6 +21,8 @@ pub(crate) struct Study {
     pub(crate) settings: GuardSettings,
     pub(crate) runs: u64,
     pub(crate) requests: u64,
+    /// Of the trial of a whole attempt.
+    pub(crate) attempt_requests: u64,
     pub(crate) per_second: f64,
     pub(crate) pods: Vec<usize>,
     /// The candidate's share for methods that need a canary.
@@ -35,16 +37,16 @@ struct Watch {
     pods: Option<usize>,
     weight: BasisPoints,
     method: Box<dyn Method>,
-    exposed: u64,
+    seen: End,
     end: Option<End>,
 }
 
 impl Watch {
-    fn see(&mut self, request: &Request, number: u64) {
+    fn see(&mut self, request: &Request) {
         let arm = request.bucket.arm(self.weight);
-        self.exposed += u64::from(arm == Arm::Candidate);
+        self.seen.see(arm);
         if self.method.see(request, arm) {
-            self.end = Some(End { samples: number, exposed: self.exposed });
+            self.end = Some(self.seen);
         }
     }
 }
@@ -68,10 +70,10 @@ impl Study {
     fn run(&self, scenario: &Scenario, tenants: Tenants, run: u64) -> Vec<Option<End>> {
         let mut stream = self.stream(scenario.name, tenants, scenario.candidate, run);
         let mut watches = self.methods(scenario);
-        for number in 1..=self.requests {
+        for _ in 0..self.requests {
             let request = stream.request();
             let open = watches.iter_mut().filter(|watch| watch.end.is_none());
-            if open.map(|watch| watch.see(&request, number)).count() == 0 {
+            if open.map(|watch| watch.see(&request)).count() == 0 {
                 break;
             }
         }
@@ -86,7 +88,7 @@ impl Study {
             pods: Some(pods),
             weight,
             method: Box::new(Fleet::new(settings, ApplicableGuards::all(), pods)),
-            exposed: 0,
+            seen: End::default(),
             end: None,
         };
         let name = if scenario.needs_traffic { "our guards, in the canary" } else { "our guards, in Shadow" };
@@ -101,7 +103,7 @@ impl Study {
             pods: None,
             weight: self.weight,
             method,
-            exposed: 0,
+            seen: End::default(),
             end: None,
         };
         methods.extend(others.into_iter().map(watch));
@@ -116,10 +118,11 @@ impl Study {
     fn attempts_on(&self, tenants: Tenants, pods: usize) -> Vec<Row> {
         let attempts = self.each_run(|run| {
             let mut stream = self.stream(HARMLESS, tenants, Candidate::SAME, run);
-            attempt::run(&mut stream, self.settings, pods, self.requests, self.per_second)
+            let length =
+                Length { trial: self.attempt_requests, watch: self.requests, per_second: self.per_second };
+            attempt::run(&mut stream, self.settings, pods, length)
         });
-        let row = |method: String, share, end: &dyn Fn(&Attempt) -> Option<u64>| {
-            let end = |attempt| Some(End { samples: end(attempt)?, exposed: attempt.exposed });
+        let row = |method: String, share, end: &dyn Fn(&Attempt) -> Option<End>| {
             let ends = attempts.iter().map(end).collect();
             Row { scenario: HARMLESS, tenants, method, pods: Some(pods), share, ends }
         };
@@ -134,7 +137,9 @@ impl Study {
             rows.push(row(format!("passes {phase}"), Share::Passed, &taken));
         }
         let all = |attempt: &Attempt| {
-            (attempt.passed.len() == attempt::phases().count()).then(|| attempt.passed.iter().sum())
+            let sum = |of: &dyn Fn(&End) -> u64| attempt.passed.iter().map(of).sum();
+            (attempt.passed.len() == attempt::phases().count())
+                .then(|| End { samples: sum(&|end| end.samples), exposed: sum(&|end| end.exposed) })
         };
         rows.push(row("is promoted".to_owned(), Share::Passed, &all));
         rows

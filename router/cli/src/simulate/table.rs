@@ -9,10 +9,11 @@ use super::study::Study;
 pub(crate) fn print(study: &Study, rows: &[Row]) {
     let settings = &study.settings;
     println!(
-        "{} runs of at most {} requests, seed {}; {} requests a second; rivals' canary {} %; alpha {}, margins {} \
+        "{} runs of at most {} requests (trial of a whole attempt: {}), seed {}; {} requests a second; rivals' canary {} %; alpha {}, margins {} \
          (uncertainty) and {} (escalation), limit of faults {}",
         study.runs,
         study.requests,
+        study.attempt_requests,
         study.seed,
         study.per_second,
         f64::from(study.weight.get()) / 100.0,
@@ -86,12 +87,15 @@ fn predict(study: &Study, rows: &[Row]) {
             let name = row.method.trim_start_matches("passes ");
             match row.quantile(0.5, |end| end.samples) {
                 Some(samples) => format!("{name} {:.0} s", samples as f64 / study.per_second),
-                None => format!("{name} after more than {} requests", study.requests),
+                None => format!("{name} more than {:.0} s", study.attempt_requests as f64 / study.per_second),
             }
         };
         println!(
-            "plan: a sound candidate on {} pods at {} requests a second ({}), median: {}",
-            first.pods.unwrap_or(1),
+            "plan: a sound candidate on {} at {} requests a second ({}), median: {}",
+            match first.pods {
+                None | Some(1) => "1 pod".to_owned(),
+                Some(pods) => format!("{pods} pods"),
+            },
             study.per_second,
             first.tenants.as_str(),
             rows.iter().map(seconds).collect::<Vec<_>>().join(", "),

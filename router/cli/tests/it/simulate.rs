@@ -44,7 +44,8 @@ fn a_sound_candidate_is_left_alone_and_a_shifted_one_is_found_in_shadow() {
 
 #[test]
 fn every_row_has_the_documented_fields_and_threads_change_nothing() {
-    let arguments = ["--runs", "3", "--requests", "600", "--seed", "7", "--pods", "2"];
+    let arguments =
+        ["--runs", "3", "--requests", "600", "--attempt-requests", "3000", "--seed", "7", "--pods", "2"];
     let of = |more: &[&str]| succeeds(&[&["simulate", "--json", "-"], &arguments[..], more].concat());
     let one = of(&["--threads", "1"]);
     assert_eq!(one, of(&["--threads", "4"]));
@@ -75,7 +76,7 @@ fn every_row_has_the_documented_fields_and_threads_change_nothing() {
     }
     let scenarios: std::collections::BTreeSet<_> =
         rows.iter().map(|row| row["scenario"].as_str().unwrap()).collect();
-    assert_eq!(scenarios.len(), 15);
+    assert_eq!(scenarios.len(), 18);
 }
 
 #[test]
@@ -93,6 +94,8 @@ fn the_table_tells_how_long_a_sound_candidate_takes() {
         "--runs",
         "3",
         "--requests",
+        "500",
+        "--attempt-requests",
         "3000",
         "--pods",
         "1",
@@ -100,7 +103,7 @@ fn the_table_tells_how_long_a_sound_candidate_takes() {
         "uniform",
     ]);
     assert!(output.contains("| harmless | uniform | whole attempt: rolled back"), "{output}");
-    assert!(output.contains("plan: a sound candidate on 1 pods at 40 requests a second"), "{output}");
+    assert!(output.contains("plan: a sound candidate on 1 pod at 40 requests a second"), "{output}");
     assert!(output.contains("Shadow 60 s"), "{output}");
 }
 

@@ -88,22 +88,22 @@ mod tests {
     use super::*;
     use crate::simulate::traffic::{Candidate, Stream, Tenants};
 
-    /// The share of 2000 canaries with these faults that the rule ends.
+    /// The share of 600 canaries with these faults that the rule ends.
     fn ended(fault_rate: f64, failed_checks: u32) -> f64 {
-        let ended = (0..2_000).filter(|seed| {
+        let ended = (0..600_u64).filter(|seed| {
             let candidate = Candidate { fault_rate, ..Candidate::SAME };
             let mut stream = Stream::new(&[*seed], Tenants::Uniform, candidate);
             let mut rule = Rule::new(Share::Faults { limit: 0.01 }, failed_checks);
             (0..600).any(|_| rule.see(&stream.request(), Arm::Candidate))
         });
-        ended.count() as f64 / 2_000.0
+        ended.count() as f64 / 600.0
     }
 
     #[test]
     fn the_rules_end_as_many_canaries_as_the_binomial_says() {
         // 0.5 % faults: a check fails with 1 - 0.995^50 = 0.2217; ten checks: 91.8 % and 4.9 %.
         let (argo, flagger) = (ended(0.005, 1), ended(0.005, 5));
-        assert!((argo - 0.918).abs() < 0.025 && (flagger - 0.049).abs() < 0.02, "{argo} {flagger}");
+        assert!((argo - 0.918).abs() < 0.04 && (flagger - 0.049).abs() < 0.03, "{argo} {flagger}");
     }
 
     #[test]
