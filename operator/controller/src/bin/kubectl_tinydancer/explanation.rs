@@ -82,13 +82,16 @@ fn evidence(policy: &RoutingPolicy, rollout: &RolloutStatus, now: Timestamp) -> 
         say("why", line(message));
     }
     if let Some(verdict) = rollout.verdict {
-        let attempt = rollout.attempt;
+        let (attempt, pairs) = (rollout.attempt, rollout.pairs);
         say(
             "verdict",
-            format!(
-                "{verdict:?} after {} requests that both models scored, attempt {attempt}",
-                rollout.pairs
-            ),
+            if rollout.watch.is_some() {
+                format!(
+                    "{verdict:?}; since then {pairs} requests that both models scored, counted once a minute"
+                )
+            } else {
+                format!("{verdict:?} after {pairs} requests that both models scored, attempt {attempt}")
+            },
         );
     }
     if let Some(chance) = &rollout.sample_ratio {

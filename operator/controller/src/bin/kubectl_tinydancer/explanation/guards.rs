@@ -40,7 +40,7 @@ fn towards(has: &str, needs: &str) -> String {
         _ if share >= 1.0 => "there",
         _ if share >= 0.75 => "near",
         _ if share >= 0.25 => "on the way",
-        _ if share >= 0.0 => "far",
+        _ if share > 0.0 => "far",
         _ => "no sign",
     };
     format!("{words} ({has} of {needs})")
@@ -57,6 +57,7 @@ mod tests {
             ("5.000", "near"),
             ("2.000", "on the way"),
             ("0.100", "far"),
+            ("0.000", "no sign"),
             ("-3.000", "no sign"),
         ] {
             assert_eq!(towards(has, "5.991"), format!("{words} ({has} of 5.991)"));
