@@ -3,9 +3,13 @@
 #[cfg(test)]
 mod approval;
 #[cfg(test)]
+mod argo_rollouts_faults;
+#[cfg(test)]
 mod children;
 #[cfg(test)]
 mod evidence;
+#[cfg(test)]
+mod exploration;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]

@@ -449,14 +449,16 @@ impl Pod {
     /// Whom the requests go to that no candidate has: the stable model, or once it tripped in the watch the one before.
     fn choose(&mut self) {
         let Some(held) = &self.held else { return };
-        let wanted = match (&held.watch, &held.stable) {
-            (Some(watch), Some(stable)) if self.has_tripped(stable.digest, watch.attempt) => {
-                Some(watch.previous.digest)
-            }
-            (_, stable) => stable.as_ref().map(|model| model.digest),
+        let Some(stable) = &held.stable else {
+            self.serves = None;
+            return;
         };
-        if let Some(digest) = wanted.filter(|digest| self.models.contains(digest)) {
-            self.serves = Some(digest);
+        let wanted = match &held.watch {
+            Some(watch) if self.has_tripped(stable.digest, watch.attempt) => watch.previous.digest,
+            _ => stable.digest,
+        };
+        if self.models.contains(&wanted) {
+            self.serves = Some(wanted);
         }
     }
 
@@ -480,7 +482,7 @@ impl Pod {
         trial
             .filter(|trial| trial.stage == TrialStage::Canary)
             .filter(|trial| self.models.contains(&trial.model.digest) && now <= self.lease_until)
-            .filter(|trial| !self.trips.iter().any(|trip| trip.attempt == trial.attempt))
+            .filter(|trial| !self.has_tripped(trial.model.digest, trial.attempt))
             .map_or(BasisPoints::ZERO, |trial| trial.weight)
     }
 
