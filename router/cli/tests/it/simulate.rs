@@ -13,33 +13,68 @@ fn find<'a>(rows: &'a [Value], scenario: &str, method: &str) -> &'a Value {
     rows.iter().find(|row| row["scenario"] == scenario && row["method"] == method).unwrap()
 }
 
+const SHADOW: &str = "our guards, in Shadow";
+
+/// Median and 95th percentile of the samples.
+fn samples(row: &Value) -> (u64, u64) {
+    let of = |field: &str| row[field].as_u64().unwrap();
+    (of("median_samples"), of("p95_samples"))
+}
+
 #[test]
-fn a_sound_candidate_is_left_alone_and_a_shifted_one_is_found_in_shadow() {
+fn bar_2_five_percent_of_faults_are_found_within_four_hundred_requests() {
+    let rows = rows(&["--scenario", "errors-5%", "--runs", "100", "--requests", "4000", "--pods", "1"]);
+    let (median, p95) = samples(find(&rows, "errors-5%", SHADOW));
+    assert!(median <= 400 && p95 <= 700, "{median} {p95}");
+    let breaker = find(&rows, "errors-5%", "five faults in a row");
+    assert!(breaker["detected"].as_f64().unwrap() < 0.1, "{breaker}");
+}
+
+#[test]
+fn bar_3_a_shift_of_uncertainty_is_found_in_shadow_on_one_pod_and_on_ten() {
+    for (pods, bar) in [("1", 420), ("10", 550)] {
+        let rows = rows(&["--scenario", "shift-0.3", "--runs", "40", "--requests", "1500", "--pods", pods]);
+        let row = find(&rows, "shift-0.3", SHADOW);
+        let (median, _) = samples(row);
+        assert!((50..=bar).contains(&median), "{pods} pods: {median}");
+        assert_eq!((&row["detected"], &row["median_exposed"]), (&1.0.into(), &0.into()), "{row}");
+    }
+}
+
+#[test]
+fn bar_4_a_sound_candidate_is_not_rolled_back_where_rules_roll_it_back() {
     let rows = rows(&[
         "--scenario",
-        "a-a,shift-0.3,errors-0.5%",
+        "a-a,errors-0.5%,harmless",
         "--runs",
         "30",
         "--requests",
         "2000",
+        "--attempt-requests",
+        "6000",
         "--pods",
-        "1",
+        "2",
     ]);
-    let sound: Vec<_> = rows
-        .iter()
-        .filter(|row| row["scenario"] == "a-a" && row["method"] == "our guards, in Shadow")
-        .collect();
-    assert_eq!(sound.len(), 2, "uniform and Zipf");
-    for row in sound {
-        assert_eq!((&row["false_alarm"], &row["detected"]), (&0.0.into(), &Value::Null), "{row}");
-        assert_eq!(row["median_samples"], Value::Null);
+    for (scenario, method) in [("a-a", SHADOW), ("harmless", "whole attempt: rolled back")] {
+        let ours = rows.iter().filter(|row| row["scenario"] == scenario && row["method"] == method);
+        let alarms: Vec<_> =
+            ours.map(|row| (&row["traffic"], &row["false_alarm"], &row["detected"])).collect();
+        assert_eq!(
+            alarms,
+            [(&"uniform".into(), &0.0.into(), &Value::Null), (&"zipf".into(), &0.0.into(), &Value::Null)]
+        );
     }
-    let shifted = find(&rows, "shift-0.3", "our guards, in Shadow");
-    assert_eq!((&shifted["detected"], &shifted["median_exposed"]), (&1.0.into(), &0.into()), "{shifted}");
-    let samples = shifted["median_samples"].as_u64().unwrap();
-    assert!((50..=420).contains(&samples), "{samples}");
     let rule = find(&rows, "errors-0.5%", "share of 50 above limit, once (Argo)");
     assert!(rule["false_alarm"].as_f64().unwrap() > 0.3, "{rule}");
+}
+
+#[test]
+fn bar_5_an_over_confident_candidate_is_found_where_ranks_are_blind() {
+    let scenario = "over-confident-median";
+    let rows = rows(&["--scenario", scenario, "--runs", "30", "--requests", "3000", "--pods", "1"]);
+    assert_eq!(find(&rows, scenario, SHADOW)["detected"], 1.0);
+    let ranks = find(&rows, scenario, "Mann-Whitney p < .02, peeked");
+    assert!(ranks["detected"].as_f64().unwrap() < 0.7, "{ranks}");
 }
 
 #[test]
