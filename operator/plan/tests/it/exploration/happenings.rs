@@ -61,6 +61,8 @@ pub(super) enum Happening {
     Restore,
     LoseRecord,
     Rebuild,
+    /// Nobody hears of any pod for longer than an operator waits.
+    Dark,
     Wait(usize),
 }
 
@@ -103,7 +105,7 @@ impl Happening {
             72 if random.once_in(3) => Self::Restore,
             73 if random.once_in(10) => Self::LoseRecord,
             74 if random.once_in(4) => Self::Rebuild,
-            75 if random.once_in(2) => Self::Wait(70),
+            75 if random.once_in(2) => Self::Dark,
             _ => Self::Wait(1 + random.below(6)),
         }
     }
@@ -123,18 +125,19 @@ impl Happening {
             Self::RestartPod(pod) if present(pod, world) => world.restart_pod(pod),
             Self::LosePod(pod) if world.pods.len() > 1 && present(pod, world) => drop(world.pods.remove(pod)),
             Self::AddPod if world.pods.len() < 4 => {
-                world.add_pod(&format!("support-router-{}", world.pods.len()))
+                world.add_pod(&format!("support-router-{}", world.pods.len()));
             }
             Self::Unready(pod) if present(pod, world) => world.pods[pod].ready = false,
             Self::Unreachable(pod) if present(pod, world) => world.pods[pod].reachable = false,
             Self::Ready => world.pods.iter_mut().for_each(|pod| pod.ready = true),
+            Self::Dark => world.pods.iter_mut().for_each(|pod| pod.reachable = false),
             Self::Reachable => world.pods.iter_mut().for_each(|pod| pod.reachable = true),
             Self::Abort(attempt) => world.annotate(ABORT_ANNOTATION, &attempt.to_string()),
             Self::Promote(attempt) => world.annotate(PROMOTE_ANNOTATION, &attempt.to_string()),
             Self::Retry(token) => world.annotate(RETRY_ANNOTATION, &format!("token-{token}")),
             Self::Approve(attempt, step) => world.annotate(APPROVE_ANNOTATION, &format!("{attempt}/{step}")),
             Self::ApprovePromotion(attempt) => {
-                world.annotate(APPROVE_ANNOTATION, &format!("{attempt}/promote"))
+                world.annotate(APPROVE_ANNOTATION, &format!("{attempt}/promote"));
             }
             Self::Ask(step, asks) => world.policy.spec.rollout.steps[step].approval = asked(asks),
             Self::AskPromotion(asks) => world.policy.spec.rollout.promotion = asked(asks),

@@ -239,13 +239,17 @@ impl Oracle {
         if matches!(after.rollout, Rollout::Shadow | Rollout::Staging { .. } | Rollout::Stable) {
             self.granted = 0;
         }
-        if after.rollout.halt().is_some() || after.rollout == Rollout::Promoting {
-            if after.rollout.weight_percent() > share {
-                check(same, || "a new trial begins with a share".to_owned())?;
-                self.check_growth(world, before, after)
-                    .map_err(|why| format!("{:?} to {:?}: {why}", before.rollout, after.rollout))?;
-            }
+        let is_on_trial = after.rollout.halt().is_some() || after.rollout == Rollout::Promoting;
+        if is_on_trial && after.rollout.weight_percent() > share {
+            check(same, || "a new trial begins with a share".to_owned())?;
+            self.check_growth(world, before, after)
+                .map_err(|why| format!("{:?} to {:?}: {why}", before.rollout, after.rollout))?;
         }
+        let weight = after.assignment.trial.as_ref().map_or(0, |trial| trial.weight.get());
+        let same_configuration = before.assignment.configuration == after.assignment.configuration;
+        check(same_configuration || weight == 0, || {
+            "a share outlived the configuration it was passed under".to_owned()
+        })?;
         self.check_stable(before, after)?;
         match after.rollout {
             Rollout::RollingBack { cause } if before.rollout != after.rollout => {

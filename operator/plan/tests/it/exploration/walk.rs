@@ -23,6 +23,8 @@ const HAPPENINGS: usize = 60;
 const ROLLBACK_LOOKS: usize = LEASE_SECONDS as usize + 4;
 /// Looks after which a good model is stable once people let it.
 const PROMOTION_LOOKS: usize = 200;
+/// Looks without a word from any pod: a blind candidate loses its weight on the way.
+const DARK_LOOKS: usize = 70;
 /// What was to be sent later than this is never sent.
 const LATE_SECONDS: i64 = 5;
 
@@ -86,7 +88,11 @@ impl Walk {
             let happening = Happening::draw(&mut self.random, &self.world);
             self.happened.push(happening);
             self.happen(happening);
-            let looks = if let Happening::Wait(looks) = happening { looks } else { 1 };
+            let looks = match happening {
+                Happening::Wait(looks) => looks,
+                Happening::Dark => DARK_LOOKS,
+                _ => 1,
+            };
             for _ in 0..looks {
                 self.look(tally)?;
             }
