@@ -24,6 +24,10 @@ const OUTLIVES_SECONDS: i64 = LEASE_SECONDS as i64 + 6;
 /// Seconds of silence after which a candidate has no weight any more.
 const BLIND_SECONDS: i64 = 63;
 
+/// A pod that joined during a promotion never had the model before. If the promotion is rolled back, it goes on serving
+/// until it has been handed the bytes: within so many looks in which it can be reached (and an operator may crash in one).
+const CATCH_UP_LOOKS: u32 = 4;
+
 /// An assignment that was committed.
 struct Told {
     assignment: Assignment,
@@ -48,6 +52,8 @@ pub(super) struct Oracle {
     heard: Timestamp,
     /// Pods that an operator had to count when it looked last, and what they had verified.
     counted: Vec<(String, BTreeSet<Digest>)>,
+    /// Looks since which a pod, by uid, still serves a model that was rolled back because it lacks the one before.
+    behind: BTreeMap<String, u32>,
     /// Reports of processes, to be repeated later.
     reports: Vec<Report>,
 }
@@ -69,6 +75,7 @@ impl Oracle {
             refused: BTreeSet::new(),
             heard: world.now,
             counted: Vec::new(),
+            behind: BTreeMap::new(),
             reports: Vec::new(),
         };
         oracle.book(world);
@@ -130,6 +137,7 @@ impl Oracle {
         if let Some(before) = before {
             self.check_move(world, before, record)?;
         }
+        self.follow(world);
         world
             .pods
             .iter()
@@ -193,7 +201,10 @@ impl Oracle {
             check(self.trusted.contains(&serves), || {
                 "it serves as stable what was never promoted".to_owned()
             })?;
-            check(!self.knows_banned(pod, serves), || "it serves a quarantined digest".to_owned())?;
+            let catches_up = self.behind.get(&pod.uid).is_some_and(|looks| *looks <= CATCH_UP_LOOKS);
+            check(catches_up || !self.knows_banned(pod, serves), || {
+                "it serves a quarantined digest".to_owned()
+            })?;
         }
         let weight = pod.effective_weight(world.now);
         let Some((held, trial)) = pod.held.as_ref().and_then(|held| Some((held, held.trial.as_ref()?)))
@@ -219,6 +230,22 @@ impl Oracle {
         check(banned <= OUTLIVES_SECONDS && !self.knows_banned(pod, candidate), || {
             format!("it weights a digest that is quarantined for {banned} s")
         })
+    }
+
+    /// Counts the looks of pods that were told to leave a model and lack the bytes of the one before.
+    fn follow(&mut self, world: &World) {
+        let lacks = |pod: &Pod| {
+            let stable = pod.held.as_ref().and_then(|held| held.stable.as_ref());
+            stable.is_some_and(|stable| !pod.models.contains(&stable.digest))
+        };
+        let is_behind =
+            |pod: &&Pod| lacks(pod) && pod.serves.is_some_and(|serves| self.knows_banned(pod, serves));
+        let behind: Vec<(String, bool)> =
+            world.pods.iter().filter(is_behind).map(|pod| (pod.uid.clone(), pod.reachable)).collect();
+        self.behind.retain(|uid, _| behind.iter().any(|(other, _)| other == uid));
+        for (uid, reachable) in behind {
+            *self.behind.entry(uid).or_default() += u32::from(reachable);
+        }
     }
 
     /// Whether the pod holds an assignment from when the digest was quarantined, or a later one.
