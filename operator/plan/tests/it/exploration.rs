@@ -17,7 +17,7 @@ use crate::world::World;
 use self::walk::{Walk, no_sabotage};
 
 /// States that an ordinary test run visits.
-const STATES: u64 = 2_500;
+const STATES: u64 = 1_500;
 
 /// What was seen on all walks.
 #[derive(Default)]

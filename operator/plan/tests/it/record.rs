@@ -93,7 +93,7 @@ fn status_that_was_wiped_comes_back_from_the_record() {
     waiting.run_until(60, |world| world.state() == RolloutState::Paused);
     let (shadow, canary) =
         (World::with_trial_in(RolloutState::Shadow), World::with_trial_in(RolloutState::Canary));
-    for mut world in [shadow, canary, waiting, rolled_back, watching] {
+    for mut world in vec![shadow, canary, waiting, rolled_back, watching].into_boxed_slice() {
         world.tick();
         let before = world.plan().status;
         world.status = RoutingPolicyStatus::default();
