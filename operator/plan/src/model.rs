@@ -1,5 +1,7 @@
 //! The status of a RouterModel: what it is in each policy, and what its artifact is.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use tinydancer_crds::{
     RouterModel, RouterModelStatus, RoutingPolicy,
@@ -21,12 +23,15 @@ pub fn model_status<'policy>(
     policies: impl IntoIterator<Item = &'policy RoutingPolicy>,
     now: Timestamp,
 ) -> RouterModelStatus {
+    let policies: Vec<&RoutingPolicy> = policies.into_iter().collect();
     let mut rollouts: Vec<PolicyRollout> =
-        policies.into_iter().filter_map(|policy| rollout(model, policy)).collect();
+        policies.iter().filter_map(|policy| rollout(model, policy)).collect();
     rollouts.sort_by(|left, right| (rank(left.state), &left.policy).cmp(&(rank(right.state), &right.policy)));
     let standing = model.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let generation = model.metadata.generation;
-    let wishes = wishes(artifact, &rollouts);
+    let names_it = |policy: &&&RoutingPolicy| Some(&policy.spec.model.name) == model.metadata.name.as_ref();
+    let wishing = policies.iter().filter(names_it).filter_map(|policy| policy.metadata.name.as_deref());
+    let wishes = wishes(artifact, &rollouts, &wishing.collect());
     let shown = rollouts.first().cloned();
     let artifact_state = match artifact {
         Artifact::Pending => ArtifactState::Pending,
@@ -95,22 +100,27 @@ struct Uses<'a> {
     stable: Vec<&'a PolicyRollout>,
     moving: Option<&'a PolicyRollout>,
     rolled_back: Option<&'a PolicyRollout>,
+    /// Rolled back in a policy that still names it: somebody has to act.
+    refused: Option<&'a PolicyRollout>,
 }
 
 impl<'a> Uses<'a> {
-    fn of(all: &'a [PolicyRollout]) -> Self {
+    fn of(all: &'a [PolicyRollout], wishing: &BTreeSet<&str>) -> Self {
         let first = |state| all.iter().find(|rollout| rollout.state == state);
         Self {
             all,
             stable: all.iter().filter(|rollout| rollout.state == RolloutState::Stable).collect(),
             moving: all.iter().find(|rollout| is_moving(rollout.state)),
             rolled_back: first(RolloutState::RolledBack).or_else(|| first(RolloutState::RollingBack)),
+            refused: all.iter().find(|rollout| {
+                rollout.state == RolloutState::RolledBack && wishing.contains(rollout.policy.as_str())
+            }),
         }
     }
 }
 
-fn wishes(artifact: &Artifact, rollouts: &[PolicyRollout]) -> Vec<Wish> {
-    let uses = Uses::of(rollouts);
+fn wishes(artifact: &Artifact, rollouts: &[PolicyRollout], wishing: &BTreeSet<&str>) -> Vec<Wish> {
+    let uses = Uses::of(rollouts, wishing);
     let verified = verified(artifact);
     let ready = match artifact {
         Artifact::Verified => ready(&uses),
@@ -118,6 +128,9 @@ fn wishes(artifact: &Artifact, rollouts: &[PolicyRollout]) -> Vec<Wish> {
     };
     let stalled = match artifact {
         Artifact::Failed { .. } => Wish { type_: types::STALLED, status: Some(true), ..verified.clone() },
+        Artifact::Verified if uses.refused.is_some() && uses.moving.is_none() => {
+            Wish { type_: types::STALLED, status: Some(true), ..ready.clone() }
+        }
         _ => wish(types::STALLED, Some(false), ready.reason, "nothing is in the way"),
     };
     let reconciling = match (artifact, uses.moving) {
@@ -171,7 +184,7 @@ fn rolled_back(uses: &Uses<'_>) -> Wish {
 }
 
 fn ready(uses: &Uses<'_>) -> Wish {
-    if let Some(rollout) = uses.rolled_back {
+    if let Some(rollout) = uses.refused {
         return wish(types::READY, Some(false), reasons::ROLLED_BACK, &told(rollout));
     }
     if let Some(rollout) = uses.moving {
@@ -180,6 +193,11 @@ fn ready(uses: &Uses<'_>) -> Wish {
     }
     match (uses.all.first(), uses.stable.len()) {
         (None, _) => wish(types::READY, Some(true), reasons::NOT_IN_USE, "verified; no policy uses it"),
+        // No policy names it any more: its artifact is as good as ever, and nobody has to act.
+        (Some(_), 0) if uses.rolled_back.is_some() => {
+            let told = uses.rolled_back.map(told).unwrap_or_default();
+            wish(types::READY, Some(true), reasons::ROLLED_BACK, &format!("verified; {told}"))
+        }
         (Some(rollout), 0) => {
             let message = format!("verified; {}", told(rollout));
             wish(types::READY, Some(true), reasons::SUPERSEDED, &message)

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use tinydancer_crds::{
-    Problem, RoutingPolicyStatus, ValidPolicy,
+    Digest, Problem, RoutingPolicyStatus, ValidPolicy,
     conditions::{self, reasons},
     routing_policy::OnDelete,
     valid::Commands,
@@ -20,7 +20,7 @@ use crate::{
     plan::{Commit, Event, Plan},
     record::{RECORD_VERSION, Record, StepClock, TemplateInputs},
     resolve::{self, Target},
-    rollout::{EvidenceBank, Owner, Rollout, counts, judged, step},
+    rollout::{Cause, EvidenceBank, Owner, Rollout, counts, judged, step},
     status,
 };
 
@@ -285,6 +285,17 @@ fn hindrances(
                 reason: reasons::QUARANTINED,
             });
         }
+        Some(Target::Model { model, .. }) if is_out_of_time(record, model.digest) => {
+            problems.push(Problem {
+                field: "spec.model.name".to_owned(),
+                message: format!(
+                    "names '{}', whose trial did not end in time: name another, or set the annotation '{}' to a new token",
+                    model.name,
+                    tinydancer_crds::RETRY_ANNOTATION
+                ),
+                reason: reasons::DEADLINE_EXCEEDED,
+            });
+        }
         _ => {}
     }
     problems.extend(children::taken(&policy.identity, observed));
@@ -297,6 +308,12 @@ fn hindrances(
         }
     }));
     problems
+}
+
+/// Whether the last trial was of this model and ended by its deadline: that is no judgement, and it starts no other either.
+fn is_out_of_time(record: &Record, digest: Digest) -> bool {
+    record.rollout == Rollout::RolledBack { cause: Cause::DeadlineExceeded }
+        && record.trial.as_ref().is_some_and(|trial| trial.model.digest == digest)
 }
 
 fn described(

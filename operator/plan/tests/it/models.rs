@@ -25,6 +25,7 @@ fn model() -> RouterModel {
 fn policy(name: &str, state: RolloutState) -> RoutingPolicy {
     let mut policy = World::new().policy;
     policy.metadata.name = Some(name.to_owned());
+    "support-v2".clone_into(&mut policy.spec.model.name);
     let entry = ModelEntry {
         message: None,
         digest: digest("support-v2").to_string(),
@@ -105,10 +106,20 @@ fn promoted_means_every_policy_and_rolled_back_means_any() {
     };
     assert_eq!(said(&[("a", Stable), ("b", Stable)]), ["True", "False", "True", "False", "False"]);
     assert_eq!(said(&[("a", Stable), ("b", Canary)]), ["False", "False", "True", "True", "False"]);
-    assert_eq!(said(&[("a", Stable), ("b", RolledBack)]), ["False", "True", "False", "False", "False"]);
+    assert_eq!(said(&[("a", Stable), ("b", RolledBack)]), ["False", "True", "False", "False", "True"]);
     assert_eq!(said(&[("a", Superseded)]), ["False", "False", "True", "False", "False"]);
     let mixed = derived(&Artifact::Verified, &[("a", Stable), ("b", RolledBack)]);
     assert_eq!(condition(&mixed, "Ready"), ("False", "RolledBack"));
+}
+
+#[test]
+fn a_model_that_was_rolled_back_is_in_nobodys_way_once_no_policy_names_it() {
+    let mut reverted = policy("a", RolledBack);
+    "support-v1".clone_into(&mut reverted.spec.model.name);
+    let status = model_status(&model(), &Artifact::Verified, [&reverted], Timestamp::UNIX_EPOCH);
+    assert_eq!(condition(&status, "RolledBack"), ("True", "RolledBack"));
+    assert_eq!(condition(&status, "Ready"), ("True", "RolledBack"));
+    assert_eq!(condition(&status, "Stalled").0, "False");
 }
 
 #[test]

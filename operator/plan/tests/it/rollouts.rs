@@ -179,6 +179,7 @@ fn a_deadline_that_rolls_back_does_not_quarantine_and_does_not_start_again() {
     assert!(world.recorded().quarantine.is_empty());
     world.run(20);
     assert_eq!(world.state(), RolloutState::RolledBack);
+    assert_eq!(world.condition("Stalled"), ("True".to_owned(), "DeadlineExceeded".to_owned()));
     world.annotate(RETRY_ANNOTATION, "again");
     world.run_until(60, |world| world.stable() == Some(digest("support-v2")));
 }
