@@ -1,6 +1,5 @@
 //! `cargo xtask study`: what takes too long for every run, and is written down instead.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, ExitCode, Stdio};
@@ -17,8 +16,8 @@ use crate::workspace::Workspace;
 
 /// The local cluster's name, so that a study runs beside a demo that is still up.
 const CLUSTER: &str = "study";
-/// Where the last output is kept.
-const REPORT: &str = "docs/studies/rollouts.md";
+/// Where the last output of each part is kept.
+const OUTPUT: &str = "docs/studies/output";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -40,18 +39,16 @@ struct Rollouts {
     /// States that the exploration visits at least
     #[arg(long, default_value_t = 1_000_000)]
     states: u64,
-    /// Run only the part whose name contains this, and write nothing
+    /// Run only the part whose name contains this
     #[arg(long, value_name = "PART")]
     only: Option<String>,
 }
 
-/// Runs a study and writes its report.
+/// Runs a study and writes down what each part printed.
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
     let Study::Rollouts(rollouts) = &arguments.study;
-    let mut report = String::from(
-        "# Rollouts: the last run of the study\n\nWritten by `cargo xtask study rollouts`; what it means is in \
-         [rollout-bars.md](../rollout-bars.md).\n",
-    );
+    let folder = workspace.root().join(OUTPUT);
+    fs::create_dir_all(&folder).with_context(|| format!("failed to create {}", folder.display()))?;
     for part in PARTS {
         if rollouts.only.as_ref().is_some_and(|only| !part.name.contains(only)) {
             continue;
@@ -60,13 +57,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
         let started = Instant::now();
         let printed = (part.run)(workspace, rollouts)?;
         let seconds = started.elapsed().as_secs();
-        let _ =
-            write!(report, "\n## {}\n\n{seconds} s.\n\n```text\n{}\n```\n", part.name, printed.trim_end());
-    }
-    if rollouts.only.is_none() {
-        let path = workspace.root().join(REPORT);
-        fs::write(&path, report).with_context(|| format!("failed to write {}", path.display()))?;
-        println!("written: {REPORT}");
+        let path = folder.join(format!("{}.txt", part.name));
+        fs::write(&path, printed).with_context(|| format!("failed to write {}", path.display()))?;
+        println!("written after {seconds} s: {OUTPUT}/{}.txt", part.name);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -79,7 +72,7 @@ struct Part {
 const PARTS: &[Part] = &[
     Part { name: "simulation", run: simulation },
     Part { name: "exploration", run: exploration },
-    Part { name: "hot path", run: hot_path },
+    Part { name: "hot-path", run: hot_path },
     Part { name: "cluster", run: on_cluster },
 ];
 
@@ -110,7 +103,7 @@ fn on_cluster(workspace: &Workspace, _: &Rollouts) -> Result<String> {
     let printed = outcome?;
     let measured: Vec<&str> = printed.lines().filter_map(|line| line.strip_prefix("MEASURED ")).collect();
     ensure!(!measured.is_empty(), "the studies on the cluster must print what they measured");
-    Ok(measured.join("\n"))
+    Ok(measured.join("\n") + "\n")
 }
 
 fn measured_on(workspace: &Workspace, cluster: &ClusterAccess) -> Result<String> {
