@@ -72,7 +72,7 @@ async fn a_superseded_model_never_gets_weight_again_when_the_operator_is_killed(
     let reasons = reasons(&policy, "support-v2");
     let gave_way = reasons.iter().position(|reason| reason == known::SUPERSEDED).expect("it gave way");
     let after = reasons.get(gave_way + 1..).unwrap_or_default();
-    assert!(after.iter().all(|reason| reason == known::SETTLED), "{reasons:?}");
+    assert!(after.iter().all(|reason| reason == known::RELEASED), "{reasons:?}");
     let status = policy.status.unwrap();
     assert_eq!(status.stable.unwrap().name, "support-v1");
     assert_eq!(status.quarantined, Vec::<String>::new(), "giving way is no judgement");

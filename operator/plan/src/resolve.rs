@@ -26,15 +26,20 @@ pub(crate) enum Target {
     },
 }
 
-/// Finds it: without anything recorded as stable the spec's `stable`, else its `model`. A model that runs already, or is
+/// Finds it: without anything recorded as stable the spec's `stable` unless that is quarantined, else its `model`. A model that runs already, or is
 /// on trial, needs no artifact any more: the digest decides.
 pub(crate) fn target(
     policy: &ValidPolicy,
     record: &Record,
     models: &BTreeMap<ModelName, ObservedModel>,
 ) -> Target {
+    let is_quarantined =
+        |name: &ModelName| models.get(name).is_some_and(|model| record.is_quarantined(model.digest));
     let (name, field, trusted) = match (&policy.stable, &record.stable) {
-        (Some(stable), None) => (stable, "spec.stable.name", true),
+        // One that was rolled back here is vouched for in vain: another wish does not wait for it.
+        (Some(stable), None) if *stable == policy.model || !is_quarantined(stable) => {
+            (stable, "spec.stable.name", true)
+        }
         _ => (&policy.model, "spec.model.name", false),
     };
     let Some(observed) = models.get(name) else {

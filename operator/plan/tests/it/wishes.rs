@@ -180,3 +180,16 @@ fn nothing_is_planned_for_a_policy_that_is_being_deleted() {
     let plan = world.plan();
     assert_eq!((plan.commit, plan.actions, plan.status), (None, Vec::new(), world.status.clone()));
 }
+
+#[test]
+fn a_model_that_is_vouched_for_in_vain_does_not_keep_another_waiting() {
+    let mut world = World::new();
+    world.tick();
+    world.add_pod("support-router-0");
+    world.pods[0].refuses.insert(digest("support-v1"));
+    world.run_until(20, |world| world.state() == RolloutState::RolledBack);
+    assert!(world.recorded().is_quarantined(digest("support-v1")));
+    // `spec.stable` still names it.
+    world.name_model("support-v2");
+    world.run_until(20, |world| world.state() == RolloutState::Shadow);
+}
