@@ -4,7 +4,10 @@ use std::{
 };
 
 use tinydancer_crds::routing_policy::{RolloutState, RolloutStatus};
-use tinydancer_e2e::cluster::{Cluster, Fleet, PATIENCE, eventually};
+use tinydancer_e2e::{
+    cluster::{Cluster, Fleet, PATIENCE, eventually},
+    traffic::Counts,
+};
 
 use crate::endless_canary;
 
@@ -20,47 +23,53 @@ async fn without_an_api_server_the_candidate_ends_with_its_lease_and_goes_on_aft
         println!("NOT RUN: the API server can only be stopped on the local cluster");
         return;
     };
-    let fleet =
-        Fleet::start(cluster, endless_canary("away", &["support-v2", "support-v1"], 2)).await.unwrap();
+    let wish = endless_canary("away", &["support-v2", "support-v1"], 2);
+    let fleet = Fleet::start(cluster, wish).await.unwrap();
+    let begun = fleet.counts().await.unwrap();
     fleet.name_model("support-v1").await.unwrap();
     fleet.wait_for_state("support-v1", RolloutState::Canary).await.unwrap();
     tokio::time::sleep(Duration::from_secs(3)).await;
-    fleet.reset_counts().await.unwrap();
-    let before = rollout(&fleet).await;
+    let trial = rollout(&fleet).await;
 
-    let begun = Instant::now();
+    let before = fleet.counts().await.unwrap();
+    let gone = Instant::now();
     let frozen = Frozen::freeze(process);
     tokio::time::sleep(AWAY).await;
     drop(frozen);
     let after = eventually("the client can be asked again", PATIENCE, || fleet.counts()).await.unwrap();
-    let seconds = begun.elapsed().as_secs_f64();
-    let of = |arm: &str| *after.by_arm.get(arm).unwrap_or(&0) as f64;
+    let seconds = gone.elapsed().as_secs_f64();
+    let during = |arm: &str| (of(&after, arm) - of(&before, arm)) as f64;
     // Half of the requests were the candidate's as long as it had its weight.
-    let exposed = of("candidate") / 0.5 / (of("candidate") + of("stable")) * seconds;
+    let exposed = during("candidate") / 0.5 / (during("candidate") + during("stable")) * seconds;
     println!(
         "MEASURED API server away for {:.0} s: candidate decided {} of {} requests, so it ended after about {exposed:.0} s; {} failed",
         AWAY.as_secs_f64(),
-        of("candidate"),
-        after.answered,
+        during("candidate"),
+        after.answered - before.answered,
         after.failed
     );
     assert!(exposed < LONGEST_EXPOSURE, "{after:?}");
 
-    fleet.reset_counts().await.unwrap();
     eventually("the candidate has its share again", PATIENCE, || async {
         let counts = fleet.counts().await?;
-        anyhow::ensure!(counts.by_arm.get("candidate").unwrap_or(&0) > &20, "{counts:?}");
+        anyhow::ensure!(of(&counts, "candidate") > of(&after, "candidate") + 20, "{counts:?}");
         Ok(())
     })
     .await
     .unwrap();
-    let gained = rollout(&fleet).await.pairs - before.pairs;
-    let sent = after.sent + fleet.counts().await.unwrap().sent;
-    println!("MEASURED API server back after {seconds:.0} s: {gained} pairs counted for {sent} requests");
-    assert!(gained <= i64::try_from(sent).unwrap(), "no request is counted twice");
-    let after = rollout(&fleet).await;
-    assert_eq!((after.attempt, after.model), (before.attempt, before.model), "the same trial goes on");
+    let resumed = rollout(&fleet).await;
+    assert_eq!((resumed.attempt, resumed.model), (trial.attempt, trial.model), "the same trial goes on");
+    let sent = fleet.counts().await.unwrap().sent - begun.sent;
+    println!(
+        "MEASURED API server back: {} pairs in the trial's evidence, {sent} requests since before it",
+        resumed.pairs
+    );
+    assert!(resumed.pairs <= i64::try_from(sent).unwrap(), "no request is counted twice");
     fleet.stop().await.unwrap();
+}
+
+fn of(counts: &Counts, arm: &str) -> u64 {
+    counts.by_arm.get(arm).copied().unwrap_or_default()
 }
 
 async fn rollout(fleet: &Fleet) -> RolloutStatus {
