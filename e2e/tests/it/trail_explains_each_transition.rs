@@ -75,14 +75,21 @@ async fn assert_trail(fleet: &Fleet, model: &str) {
     .unwrap();
     assert_eq!(events.len(), told.len(), "one event a transition: {events:?} for {told:?}");
 
-    let metrics = fleet.operator_metrics().await.unwrap();
-    for reason in &told {
-        let counted = metrics.lines().any(|line| {
-            line.starts_with("tinydancer_rollout_transitions_total{")
-                && line.contains(&format!("reason=\"{reason}\""))
-        });
-        assert!(counted, "{reason} in {metrics}");
-    }
+    // The status is written before the events are told and counted.
+    eventually("every transition is counted", PATIENCE, || async {
+        let metrics = fleet.operator_metrics().await?;
+        let counts = |reason: &String| {
+            let label = format!("reason=\"{reason}\"");
+            metrics.lines().any(|line| {
+                line.starts_with("tinydancer_rollout_transitions_total{") && line.contains(&label)
+            })
+        };
+        let missing: Vec<&String> = told.iter().filter(|reason| !counts(reason)).collect();
+        anyhow::ensure!(missing.is_empty(), "{missing:?} in {metrics}");
+        Ok(())
+    })
+    .await
+    .unwrap();
 }
 
 /// Checks that the roll-back carries the numbers that decided.

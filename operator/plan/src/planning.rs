@@ -179,6 +179,7 @@ fn absorb(record: &mut Record, observed: &Observed, now: Timestamp) -> bool {
     let owner = Owner {
         policy_uid: &record.assignment.policy.uid,
         attempt: trial.attempt,
+        digest: trial.model.digest,
         configuration,
         phase: trial.phase,
     };

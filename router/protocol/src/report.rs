@@ -134,6 +134,8 @@ pub enum EvidencePhase {
 pub struct TrialEvidence {
     /// To whom it belongs.
     pub owner: EvidenceOwner,
+    /// The model that it is about: a record that was restored counts attempts again.
+    pub digest: Digest,
     /// The streams of every guard.
     pub snapshot: EvidenceSnapshot,
     /// Mean uncertainty of the candidate over all pairs.

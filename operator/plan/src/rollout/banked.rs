@@ -40,6 +40,7 @@ pub struct EvidenceBank {
 pub(crate) struct Owner<'a> {
     pub(crate) policy_uid: &'a str,
     pub(crate) attempt: u64,
+    pub(crate) digest: Digest,
     pub(crate) configuration: Digest,
     pub(crate) phase: EvidencePhase,
 }
@@ -113,7 +114,8 @@ impl EvidenceBank {
             let Some(report) = &pod.report else { continue };
             let Some(evidence) = &report.evidence else { continue };
             let owner = &evidence.owner;
-            let belongs = expected.matches(owner) && owner.incarnation == report.incarnation;
+            let about = evidence.digest == expected.digest;
+            let belongs = about && expected.matches(owner) && owner.incarnation == report.incarnation;
             if belongs && !self.closed.contains(&owner.incarnation) && is_plausible(&evidence.snapshot) {
                 self.open.insert(owner.incarnation, OpenEvidence::of(&pod.uid, report, evidence));
             }

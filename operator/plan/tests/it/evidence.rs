@@ -114,3 +114,22 @@ fn pods_are_counted_once_however_often_their_processes_end() {
     world.run_with(12, 0, Traffic::Harmless);
     assert_eq!(world.recorded().trial.as_ref().unwrap().evidence.pods(), 2);
 }
+
+#[test]
+fn what_was_seen_of_another_model_counts_for_nothing_although_attempts_are_counted_again() {
+    let mut world = gathering();
+    world.run_with(1, 100, Traffic::Harmless);
+    let attempt = world.recorded().attempt;
+    for pod in &mut world.pods {
+        pod.reachable = false;
+    }
+    world.annotate(tinydancer_crds::ABORT_ANNOTATION, &attempt.to_string());
+    world.run_until(30, |world| world.state() == RolloutState::RolledBack);
+    // As after a restore: the next trial has the number of the last, and its evidence is the last that was heard.
+    world.policy.metadata.annotations = None;
+    world.record.as_mut().unwrap().0.attempt = attempt - 1;
+    world.name_model("support-v3");
+    world.run_until(5, |world| world.state() == RolloutState::Staging);
+    world.run(12);
+    assert_eq!((world.recorded().attempt, pairs(&world)), (attempt, 0));
+}

@@ -552,10 +552,11 @@ impl Pod {
                 ..self.step
             },
             evidence: self.evidence.as_ref().filter(|_| self.compared().is_some()).map(
-                |(owner, _, evidence)| {
+                |(owner, digest, evidence)| {
                     let scored = evidence.snapshot().pairs > 0;
                     TrialEvidence {
                         owner: owner.clone(),
+                        digest: *digest,
                         snapshot: evidence.snapshot().clone(),
                         candidate_uncertainty: scored.then_some(0.188),
                         stable_uncertainty: scored.then_some(0.191),

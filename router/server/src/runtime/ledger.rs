@@ -147,6 +147,7 @@ impl Ledger {
         let seen = lock(&self.seen);
         TrialEvidence {
             owner: self.owner.clone(),
+            digest: self.digest,
             snapshot: seen.evidence.snapshot().clone(),
             candidate_uncertainty: seen.candidate.get(),
             stable_uncertainty: seen.stable.get(),
