@@ -101,7 +101,8 @@ fn on_cluster(workspace: &Workspace, _: &Rollouts) -> Result<String> {
     let name: ClusterName = CLUSTER.parse()?;
     cluster::down(workspace, &name)?;
     let printed = outcome?;
-    let measured: Vec<&str> = printed.lines().filter_map(|line| line.strip_prefix("MEASURED ")).collect();
+    let measured: Vec<&str> =
+        printed.lines().filter_map(|line| Some(line.split_once("MEASURED ")?.1)).collect();
     ensure!(!measured.is_empty(), "the studies on the cluster must print what they measured");
     Ok(measured.join("\n") + "\n")
 }

@@ -312,7 +312,13 @@ async fn look(world: &PolicyWorld, policy: &RoutingPolicy) -> Result<Action, Rec
     let plan = plan(&input, &observation.observed, Timestamp::now());
     apply::commit(world, policy, &input.identity, &observation, &plan).await?;
     let acted = apply::act(world, policy, &observation, &plan.actions).await;
-    let wake = if observation.is_fetching { plan.wake.min(FETCH_WAIT) } else { plan.wake };
+    let wake = if world.memory().take_alarm(&input.identity.uid) {
+        Duration::ZERO
+    } else if observation.is_fetching {
+        plan.wake.min(FETCH_WAIT)
+    } else {
+        plan.wake
+    };
     match acted {
         Ok(()) => Ok(Action::requeue(wake)),
         // The pods must go on hearing from the operator, whatever one object of the fleet is refused for.

@@ -33,6 +33,8 @@ pub(super) struct Memory {
     /// By the uid of the pod.
     pods: HashMap<String, HashMap<String, Heard>>,
     trails: HashMap<String, Trail>,
+    /// Policies of which a pod has taken a model out of traffic since the last look.
+    alarmed: HashSet<String>,
 }
 
 impl Memory {
@@ -45,7 +47,17 @@ impl Memory {
     /// A report came.
     pub(super) fn reported(&mut self, policy: &str, pod: &str, report: Report, now: Instant) {
         let fleet = self.pods.entry(policy.to_owned()).or_default();
+        let known = fleet.get(pod).and_then(|heard| heard.report.as_ref());
+        let known = known.map(|report| report.trips.as_slice()).unwrap_or_default();
+        if report.trips.iter().any(|trip| !known.contains(trip)) {
+            self.alarmed.insert(policy.to_owned());
+        }
         fleet.insert(pod.to_owned(), Heard { report: Some(report), since: now, refusal: None });
+    }
+
+    /// Whether a pod has said so since this was last asked: the rest of the fleet should not wait for the next turn.
+    pub(super) fn take_alarm(&mut self, policy: &str) -> bool {
+        self.alarmed.remove(policy)
     }
 
     /// A refusal came.
@@ -71,13 +83,16 @@ impl Memory {
     pub(super) fn keep_policies(&mut self, is_there: impl Fn(&str) -> bool) {
         self.pods.retain(|policy, _| is_there(policy));
         self.trails.retain(|policy, _| is_there(policy));
+        self.alarmed.retain(|policy| is_there(policy));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tinydancer_protocol::RefusalReason;
+    use tinydancer_crds::Digest;
+    use tinydancer_guards::TripCause;
+    use tinydancer_protocol::{RefusalReason, Trip};
 
     fn refusal() -> Refusal {
         Refusal { reason: RefusalReason::StaleEpoch, message: String::new(), epoch: 9 }
@@ -92,6 +107,20 @@ mod tests {
         memory.reported("policy", "pod", crate::routers::tests::a_report("pod"), now);
         let heard = memory.pod("policy", "pod", now);
         assert!(heard.refusal.is_none() && heard.report.is_some());
+    }
+
+    #[test]
+    fn a_trip_is_an_alarm_once() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        let quiet = crate::routers::tests::a_report("pod");
+        let trip = Trip { digest: Digest::of(b"model"), attempt: 2, cause: TripCause::ConsecutiveFaults };
+        let tripped = Report { trips: vec![trip], ..quiet.clone() };
+        memory.reported("policy", "pod", quiet, now);
+        assert!(!memory.take_alarm("policy"));
+        memory.reported("policy", "pod", tripped.clone(), now);
+        assert!(memory.take_alarm("policy") && !memory.take_alarm("policy"));
+        memory.reported("policy", "pod", tripped, now);
+        assert!(!memory.take_alarm("policy"), "what is known already can wait");
     }
 
     #[test]
