@@ -2,11 +2,13 @@
 //! them down. Types and pure rules only.
 
 mod assignment;
+mod guard_settings;
 mod report;
 
 pub use assignment::{
     AcceptError, AssignedModel, Assignment, PolicyIdentity, Trial, TrialStage, Watch, accept,
 };
+pub use guard_settings::guard_settings;
 pub use report::{
     EvidenceOwner, EvidencePhase, LoadedModel, ModelState, Refusal, RefusalReason, Replay, Report,
     StepProgress, TrialEvidence, Trip, UpstreamReport,

@@ -5,10 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tinydancer_crds::{
     ValidPolicy, routing_policy,
-    valid::{ApprovedStep, Commands, GuardMargins},
+    valid::{ApprovedStep, Commands},
 };
-use tinydancer_guards::{GuardSettings, Judgement, TripCause, Verdict, judge};
-use tinydancer_protocol::ModelState;
+use tinydancer_guards::{Judgement, TripCause, Verdict, judge};
+use tinydancer_protocol::{ModelState, guard_settings};
 
 use super::{
     banked::SampleRatio,
@@ -86,19 +86,6 @@ pub(crate) fn judged(
 pub(crate) fn judgement(trial: &TrialRecord) -> Option<Judgement> {
     let merged = trial.evidence.merged();
     (merged.pairs > 0).then(|| judge(&merged, &guard_settings(trial.margins), &trial.guards))
-}
-
-const fn guard_settings(margins: GuardMargins) -> GuardSettings {
-    GuardSettings {
-        uncertainty_margin_permille: margins.uncertainty.get(),
-        escalation_margin_permille: margins.escalation.get(),
-        error_rate_permille: margins.error_rate.get(),
-        flip_rate_permille: margins.flip_rate.get(),
-        latency_budget_microseconds: margins.latency_budget_microseconds,
-        slow_rate_permille: margins.slow_rate.get(),
-        upstream_margin_permille: margins.upstream.get(),
-        alpha_permille: margins.alpha.get(),
-    }
 }
 
 /// Whether the next growth of exposure waits for somebody.

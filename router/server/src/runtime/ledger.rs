@@ -10,9 +10,9 @@ use std::{
 
 use tinydancer_crds::{Digest, valid::GuardMargins};
 use tinydancer_guards::{
-    ApplicableGuards, Arm, Evidence, GuardSettings, LocalTrip, Observation, TripCause, Verdict, judge_alone,
+    ApplicableGuards, Arm, Evidence, LocalTrip, Observation, TripCause, Verdict, judge_alone,
 };
-use tinydancer_protocol::{EvidenceOwner, TrialEvidence};
+use tinydancer_protocol::{EvidenceOwner, TrialEvidence, guard_settings};
 use uuid::Uuid;
 
 use super::{DecisionId, lock::lock, model::Mean};
@@ -53,7 +53,7 @@ impl Ledger {
         tripped: bool,
     ) -> Self {
         let seen = Seen {
-            evidence: Evidence::new(settings(margins)),
+            evidence: Evidence::new(guard_settings(margins)),
             trip: LocalTrip::new(),
             candidate: Mean::default(),
             stable: Mean::default(),
@@ -164,17 +164,4 @@ impl Ledger {
 fn observations(evidence: &Evidence) -> u64 {
     let snapshot = evidence.snapshot();
     snapshot.pairs.saturating_add(snapshot.outcomes.candidate).saturating_add(snapshot.outcomes.stable)
-}
-
-fn settings(margins: GuardMargins) -> GuardSettings {
-    GuardSettings {
-        uncertainty_margin_permille: margins.uncertainty.get(),
-        escalation_margin_permille: margins.escalation.get(),
-        error_rate_permille: margins.error_rate.get(),
-        flip_rate_permille: margins.flip_rate.get(),
-        latency_budget_microseconds: margins.latency_budget_microseconds,
-        slow_rate_permille: margins.slow_rate.get(),
-        upstream_margin_permille: margins.upstream.get(),
-        alpha_permille: margins.alpha.get(),
-    }
 }
