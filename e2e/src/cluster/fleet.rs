@@ -291,7 +291,7 @@ impl Fleet {
         .await
     }
 
-    /// Sets how many operators run, and waits until none is left where none is wished.
+    /// Sets how many operators run; where none is wished, ends them as a lost node would and waits until none is left.
     ///
     /// # Errors
     /// What the API server says.
@@ -303,8 +303,28 @@ impl Fleet {
             return Ok(());
         }
         eventually("no operator is left", PATIENCE, || async {
+            self.kill_operator().await?;
             let pods = self.cluster.pods(&self.namespace, OPERATOR_LABEL).await?;
             ensure!(pods.is_empty(), "{} left", pods.len());
+            Ok(())
+        })
+        .await
+    }
+
+    /// Has the operator look at trials less often, so that the lease of a candidate lasts five times as long, and waits
+    /// until it does.
+    ///
+    /// # Errors
+    /// What the API server says, or when no operator is in time.
+    pub async fn look_every(&self, seconds: u32) -> Result<()> {
+        let api: Api<Deployment> = Api::namespaced(self.cluster.client.clone(), &self.namespace);
+        let mut deployment = serde_json::to_value(api.get(OPERATOR).await?)?;
+        let containers = &mut deployment["spec"]["template"]["spec"]["containers"];
+        let arguments = containers[0]["args"].as_array_mut().context("the operator has arguments")?;
+        arguments.push(json!(format!("--poll-seconds-active={seconds}")));
+        let change = json!({ "spec": { "template": { "spec": { "containers": containers } } } });
+        self.another_operator(async {
+            api.patch(OPERATOR, &PatchParams::default(), &Patch::Merge(&change)).await.map(|_| ())?;
             Ok(())
         })
         .await
@@ -326,13 +346,17 @@ impl Fleet {
     /// # Errors
     /// When none does in time.
     pub async fn replace_operator(&self) -> Result<()> {
+        self.another_operator(self.kill_operator()).await
+    }
+
+    async fn another_operator(&self, change: impl Future<Output = Result<()>>) -> Result<()> {
         let leases: Api<Lease> = Api::namespaced(self.cluster.client.clone(), &self.namespace);
         let holder = || async {
             let spec = leases.get(OPERATOR).await?.spec.unwrap_or_default();
             anyhow::Ok(spec.holder_identity.unwrap_or_default())
         };
         let before = holder().await?;
-        self.kill_operator().await?;
+        change.await?;
         eventually("another operator holds the Lease", PATIENCE, || async {
             let now = holder().await?;
             ensure!(!now.is_empty() && now != before, "held by '{now}'");
@@ -359,6 +383,17 @@ impl Fleet {
     pub async fn routers(&self) -> Result<Vec<String>> {
         let pods = self.cluster.pods(&self.namespace, ROUTER_LABEL).await?;
         Ok(pods.into_iter().filter_map(|pod| pod.metadata.name).collect())
+    }
+
+    /// What a router measures under this name, which has no labels.
+    ///
+    /// # Errors
+    /// Where the pod does not answer or does not measure it.
+    pub async fn router_metric(&self, router: &str, name: &str) -> Result<f64> {
+        let text =
+            self.cluster.ask_pod(&self.namespace, router, http::Method::GET, "metrics", vec![]).await?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.with_context(|| format!("{router} does not measure {name}"))?.parse().context("not a number")
     }
 
     /// Waits until a router pod is Ready, whatever the operator says.

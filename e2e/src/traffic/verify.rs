@@ -6,6 +6,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use futures::{StreamExt as _, stream};
+use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -56,21 +58,37 @@ fn other_feedback(body: &Value) -> Value {
     other
 }
 
+/// Owners that are asked at the same time: one after the other, a slow disk makes this longer than a proxied request
+/// may take.
+const AT_ONCE: usize = 16;
+/// Decisions that are named, of each kind.
+const NAMED: usize = 20;
+
 pub(super) async fn verify(acknowledged: &Acknowledged, wish: &VerifyWish) -> Verified {
     let http = http_client();
-    let mut verified = Verified::default();
-    for (decision_id, body) in acknowledged.all() {
-        verified.acknowledged += 1;
+    let asked = acknowledged.all().into_iter().map(|(decision_id, body)| {
         // td1.<pod>.<arm>...: the owner is named in the id.
         let pod = decision_id.split('.').nth(1).unwrap_or_default();
         let url = format!("http://{pod}.{}:{}/v1/feedback", wish.domain, wish.port);
-        let other = other_feedback(&body);
-        match http.post(url).json(&other).send().await.map(|response| response.status()) {
-            Ok(reqwest::StatusCode::CONFLICT) => verified.kept += 1,
-            Ok(status) if status.is_success() && verified.lost.len() < 20 => verified.lost.push(decision_id),
-            _ if verified.unanswered.len() < 20 => verified.unanswered.push(decision_id),
-            _ => {}
+        let answer = http.post(url).json(&other_feedback(&body)).send();
+        async move { (decision_id, answer.await.map(|response| response.status())) }
+    });
+    let mut answers = stream::iter(asked).buffer_unordered(AT_ONCE);
+    let mut verified = Verified::default();
+    while let Some((decision_id, answer)) = answers.next().await {
+        verified.acknowledged += 1;
+        match answer {
+            Ok(StatusCode::CONFLICT) => verified.kept += 1,
+            Ok(status) if status.is_success() => name(&mut verified.lost, decision_id),
+            Ok(status) => name(&mut verified.unanswered, format!("{decision_id}: {status}")),
+            Err(error) => name(&mut verified.unanswered, format!("{decision_id}: {error}")),
         }
     }
     verified
+}
+
+fn name(list: &mut Vec<String>, decision: String) {
+    if list.len() < NAMED {
+        list.push(decision);
+    }
 }

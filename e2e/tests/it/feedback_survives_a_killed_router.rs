@@ -23,6 +23,16 @@ async fn a_router_killed_under_load_loses_no_acknowledged_feedback() {
     }
     watch_nothing(4).await;
     fleet.send(fleet.wish()).await.unwrap();
+    // What asks an owner gives it other feedback, which must not come before what a peer still holds for it.
+    for router in fleet.routers().await.unwrap() {
+        eventually("peers have passed on what they hold", PATIENCE, || async {
+            let waiting = fleet.router_metric(&router, "tinydancer_router_feedback_waiting").await?;
+            anyhow::ensure!(waiting == 0.0, "{waiting}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
 
     let wish = VerifyWish { domain: format!("support-routers.{}.svc", fleet.namespace), port: 8080 };
     let body = serde_json::to_vec(&wish).unwrap();

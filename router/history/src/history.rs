@@ -132,6 +132,14 @@ impl History {
         self.read(|connection| read::forwards(connection, limit))
     }
 
+    /// Waits for the disk. How much feedback waits for its owner.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn forwards_waiting(&self) -> Result<u64, HistoryError> {
+        self.read(read::forwards_waiting)
+    }
+
     /// Waits for the disk. The owner has it (or refused it for good): it need not be sent again.
     ///
     /// # Errors

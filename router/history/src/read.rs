@@ -95,6 +95,14 @@ pub(crate) fn forwards(connection: &Connection, limit: u32) -> Result<Vec<Forwar
         .map_err(HistoryError::database("read feedback that waits for its owner"))
 }
 
+pub(crate) fn forwards_waiting(connection: &Connection) -> Result<u64, HistoryError> {
+    connection
+        .prepare_cached("SELECT count(*) FROM outbox")
+        .and_then(|mut statement| statement.query_row([], |row| row.get::<_, i64>(0)))
+        .map(i64::unsigned_abs)
+        .map_err(HistoryError::database("count feedback that waits for its owner"))
+}
+
 pub(crate) fn feedback(connection: &Connection, decision_id: &str) -> Result<Option<Feedback>, HistoryError> {
     connection
         .prepare_cached(

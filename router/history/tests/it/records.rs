@@ -82,6 +82,7 @@ fn feedback_for_another_pod_waits_until_it_is_delivered() {
     let waiting = history.pending_forwards(10).unwrap();
     assert_eq!(waiting.iter().map(|forward| forward.owner.as_str()).collect::<Vec<_>>(), ["pod-1", "pod-2"]);
     assert_eq!(history.pending_forwards(1).unwrap().len(), 1);
+    assert_eq!(history.forwards_waiting().unwrap(), waiting.len() as u64);
     history.forward_delivered(waiting[0].sequence).unwrap();
     assert_eq!(history.pending_forwards(10).unwrap(), waiting[1..]);
 }

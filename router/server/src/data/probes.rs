@@ -40,9 +40,12 @@ pub(super) async fn ready(State(plane): State<Arc<DataPlane>>) -> Response {
 
 /// What Prometheus reads.
 pub(super) async fn metrics(State(plane): State<Arc<DataPlane>>) -> Response {
-    match plane.metrics.text(&plane.upstreams, &plane.history, &plane.runtime) {
-        Ok(text) => ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "failed to write the metrics\n").into_response(),
+    let text = move || plane.metrics.text(&plane.upstreams, &plane.history, &plane.runtime);
+    match tokio::task::spawn_blocking(text).await {
+        Ok(Ok(text)) => ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
+        Ok(Err(_)) | Err(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "failed to write the metrics\n").into_response()
+        }
     }
 }
 

@@ -42,6 +42,7 @@ pub struct Metrics {
     cost: Family<CostLabels, Counter<f64, AtomicU64>>,
     uncounted: Family<CandidateLabels, Counter>,
     feedback: Family<FeedbackLabels, Counter>,
+    feedback_waiting: Gauge,
     history_dropped: Counter,
     shed: Counter,
     in_flight: Gauge<i64, AtomicI64>,
@@ -131,6 +132,7 @@ impl Metrics {
             cost: Family::default(),
             uncounted: Family::default(),
             feedback: Family::default(),
+            feedback_waiting: Gauge::default(),
             history_dropped: Counter::default(),
             shed: Counter::default(),
             in_flight: Gauge::default(),
@@ -152,6 +154,11 @@ impl Metrics {
         );
         registry.register("decision_seconds", "Time of a decision by stage", self.decision_seconds.clone());
         registry.register("feedback", "Feedback by outcome and what became of it", self.feedback.clone());
+        registry.register(
+            "feedback_waiting",
+            "Feedback that this pod acknowledged and other pods, to whom it belongs, do not have yet",
+            self.feedback_waiting.clone(),
+        );
         registry.register(
             "history_dropped",
             "Records that were not kept because the history could not follow",
@@ -267,7 +274,7 @@ impl Metrics {
         GaugeGuard::new(&self.connections)
     }
 
-    /// The text of `/metrics`.
+    /// Waits for the disk. The text of `/metrics`.
     ///
     /// # Errors
     /// Where a metric cannot be written as text.
@@ -277,6 +284,9 @@ impl Metrics {
         history: &History,
         runtime: &Runtime,
     ) -> Result<String, std::fmt::Error> {
+        if let Ok(waiting) = history.forwards_waiting() {
+            self.feedback_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        }
         self.history_dropped.inner().store(history.dropped(), Ordering::Relaxed);
         self.rollout.update(&runtime.report(), runtime.watch_state());
         self.breaker_state.clear();
