@@ -6,6 +6,7 @@
 //! - [`merge`]: the evidence of many pods as one.
 //! - [`judge`]: the verdict on merged evidence; [`judge_alone`]: what a pod concludes by itself.
 //! - [`LocalTrip`]: the pod's own emergency brake for a model that fails.
+//! - [`risk`]: a promised loss of quality and the threshold that keeps it; [`drift`]: whether what comes in has changed.
 //!
 //! Every test is an e-process (Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting",
 //! JRSS-B 2024; Ville's inequality): it may be looked at after each request without raising the false alarm rate.
@@ -13,11 +14,13 @@
 mod betting;
 mod bucket;
 mod counts;
+pub mod drift;
 mod evidence;
 mod guard;
 mod local;
 mod merge;
 mod outcomes;
+pub mod risk;
 mod sample_ratio;
 mod settings;
 mod sketch;
