@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use tinydancer_guards::Arm;
 
 use crate::error::HistoryError;
+use crate::pair;
 use crate::queue::Write;
 use crate::record::{Decision, EvidenceOwner, Feedback, Outcome, Tier, Totals, Trip, arm_of, arm_word};
 
@@ -70,6 +71,7 @@ pub(crate) fn apply(
     match write {
         Write::Decision(decision) => insert_decision(transaction, decision, sums)?,
         Write::Outcome(outcome) => update_outcome(transaction, outcome, sums)?,
+        Write::Pair { pair, sums } => pair::insert(transaction, pair, sums)?,
         Write::Feedback(feedback) => return insert_feedback(transaction, feedback),
         Write::Forward { owner, feedback } => return insert_forward(transaction, owner, feedback),
         Write::ForwardDelivered { sequence } => {
@@ -106,8 +108,8 @@ fn insert_decision(
     let inserted = transaction
         .prepare_cached(
             "INSERT INTO decisions (id, at, arm, digest, tier, upstream, score, uncertainty, good_enough, statistics,
-                shadow_digest, shadow_score, shadow_uncertainty)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (id) DO NOTHING",
+                shadow_digest, shadow_score, shadow_uncertainty, propensity, explored)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT (id) DO NOTHING",
         )?
         .execute(params![
             decision.id,
@@ -123,6 +125,8 @@ fn insert_decision(
             shadow.map(|shadow| &shadow.digest),
             shadow.and_then(|shadow| shadow.score),
             shadow.and_then(|shadow| shadow.uncertainty),
+            decision.propensity,
+            decision.explored,
         ])?;
     sums.of(decision.arm, decision.tier).decisions += inserted as u64;
     Ok(())

@@ -12,22 +12,23 @@ use tinydancer_guards::Evidence;
 
 use crate::error::HistoryError;
 use crate::open::{self, Opened};
+use crate::pair::{self, Pair, PairSums};
 use crate::queue::{Acknowledge, Entry, Message, Write};
 use crate::read;
 use crate::record::{Decision, EvidenceOwner, Feedback, Forward, Outcome, StateKey, Totals, Trip};
 use crate::writer::{Shared, Writer};
 
-/// Places in the queue that decisions and outcomes cannot take.
+/// Places in the queue that decisions, outcomes and audits cannot take.
 const RESERVED: usize = 1_024;
 
 /// Bounds of a history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// How long decisions and feedback are kept.
+    /// How long decisions, feedback and audits are kept.
     pub retention: Duration,
     /// The file stays below this. Leave room on the volume for the log (some 20 MB) and a file that was set aside.
     pub max_bytes: u64,
-    /// How many decisions and outcomes may wait for the writer.
+    /// How many decisions, outcomes and audits may wait for the writer.
     pub queue: usize,
     /// How long the check of the file may take on opening.
     pub check_budget: Duration,
@@ -46,7 +47,7 @@ impl Default for Options {
 
 /// An open history. Share it in an `Arc`; dropping the last one writes what is queued.
 ///
-/// Methods that record decisions, outcomes and feedback return at once. The others say in their first line if they wait for the
+/// Methods that record decisions, outcomes, audits and feedback return at once. The others say in their first line if they wait for the
 /// disk: call those from a thread that may block.
 pub struct History {
     messages: SyncSender<Message>,
@@ -101,6 +102,19 @@ impl History {
     /// Queues how the upstream answered, as [`Self::record_decision`].
     pub fn record_outcome(&self, outcome: Outcome) -> bool {
         self.queue_or_drop(Write::Outcome(outcome))
+    }
+
+    /// Queues what an audit found, as [`Self::record_decision`]. `sums` are those of every model that scored the request,
+    /// this pair included: they replace what is stored of these models, in the same transaction. A pair with a number that
+    /// is not finite, or a quality outside 0 to 1, is dropped too.
+    pub fn record_pair(&self, pair: Pair, sums: Vec<PairSums>) -> bool {
+        let is_sound = pair.is_sound();
+        if !is_sound {
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        let queued = is_sound && self.queue_or_drop(Write::Pair { pair: Box::new(pair), sums });
+        self.shared.dropped_pairs.fetch_add(u64::from(!queued), Ordering::Relaxed);
+        queued
     }
 
     /// Queues feedback on a decision of this pod and calls back once it is on disk, or refused:
@@ -262,9 +276,31 @@ impl History {
         self.read(|connection| read::recent_decisions(connection, limit))
     }
 
-    /// Decisions and outcomes that were dropped since the start.
+    /// Waits for the disk. The newest audits, newest first.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn pairs(&self, limit: u32) -> Result<Vec<Pair>, HistoryError> {
+        self.read(|connection| pair::read(connection, limit))
+    }
+
+    /// Waits for the disk. The sums of audits by model as they were recorded last, those of the newest audit at the end;
+    /// of models beyond the sixteen that were added to last there are none. Retention does not lower them.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn pair_sums(&self) -> Result<Vec<PairSums>, HistoryError> {
+        self.read(pair::read_sums)
+    }
+
+    /// Decisions, outcomes and audits that were dropped since the start.
     pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
+    }
+
+    /// The audits among those that were dropped.
+    pub fn dropped_pairs(&self) -> u64 {
+        self.shared.dropped_pairs.load(Ordering::Relaxed)
     }
 
     /// Transactions since the start.

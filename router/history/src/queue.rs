@@ -1,6 +1,7 @@
 //! What waits for the writer.
 
 use crate::error::HistoryError;
+use crate::pair::{Pair, PairSums};
 use crate::record::{Decision, EvidenceOwner, Feedback, Outcome, StateKey, Trip};
 
 /// Told once the write is on disk, or that it will not be. Runs on the writer's thread: it must only pass the news on.
@@ -10,6 +11,10 @@ pub(crate) type Acknowledge = Box<dyn FnOnce(Result<(), HistoryError>) + Send>;
 pub(crate) enum Write {
     Decision(Box<Decision>),
     Outcome(Outcome),
+    Pair {
+        pair: Box<Pair>,
+        sums: Vec<PairSums>,
+    },
     Feedback(Feedback),
     Forward {
         owner: String,
@@ -42,9 +47,9 @@ pub(crate) enum Write {
 }
 
 impl Write {
-    /// Decisions and outcomes may be lost with the power; nobody waits for them.
+    /// Decisions, outcomes and audits may be lost with the power; nobody waits for them.
     pub(crate) fn is_urgent(&self) -> bool {
-        !matches!(self, Self::Decision(_) | Self::Outcome(_))
+        !matches!(self, Self::Decision(_) | Self::Outcome(_) | Self::Pair { .. })
     }
 }
 

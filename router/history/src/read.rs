@@ -149,7 +149,7 @@ pub(crate) fn recent_decisions(connection: &Connection, limit: u32) -> Result<Ve
     connection
         .prepare_cached(
             "SELECT id, at, arm, digest, tier, upstream, score, uncertainty, good_enough, statistics,
-                shadow_digest, shadow_score, shadow_uncertainty
+                shadow_digest, shadow_score, shadow_uncertainty, propensity, explored
              FROM decisions ORDER BY sequence DESC LIMIT ?1",
         )
         .and_then(|mut statement| statement.query_map([limit], decision_of)?.collect())
@@ -178,5 +178,8 @@ fn decision_of(row: &Row<'_>) -> rusqlite::Result<Decision> {
             .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
             .collect(),
         shadow,
+        // Null: decided before there was exploration.
+        propensity: row.get::<_, Option<f32>>(13)?.unwrap_or(1.0),
+        explored: row.get::<_, Option<bool>>(14)?.unwrap_or(false),
     })
 }

@@ -97,6 +97,10 @@ pub struct Decision {
     pub statistics: Vec<f32>,
     /// What the other model said, where one looked on.
     pub shadow: Option<Shadow>,
+    /// With which probability the tier was taken: 1 where nothing was left to chance.
+    pub propensity: f32,
+    /// Whether the tier is another than the one decided on, to see what comes of it.
+    pub explored: bool,
 }
 
 /// What the model whose decision did not count said about the same request.

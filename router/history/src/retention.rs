@@ -1,4 +1,5 @@
-//! What is forgotten: decisions and feedback that are too old, and the oldest when the file grows too large.
+//! What is forgotten: decisions, feedback and audits that are too old, and the oldest decisions when the file grows too
+//! large. An audit is small and was paid for, so it only goes by age.
 
 use rusqlite::Connection;
 
@@ -12,8 +13,10 @@ const HIGH_WATER_PERCENT: u64 = 90;
 /// Deletes one chunk of what is older than `cutoff` (seconds since 1970) and, if the file is nearly at its bound, one chunk
 /// of the oldest whatever their age. Returns whether there may be more.
 pub(crate) fn forget(connection: &Connection, cutoff: i64) -> rusqlite::Result<bool> {
-    let old =
-        delete_oldest(connection, "decisions", cutoff)? + delete_oldest(connection, "feedback", cutoff)?;
+    let mut old = 0;
+    for table in ["decisions", "feedback", "pairs"] {
+        old += delete_oldest(connection, table, cutoff)?;
+    }
     let crowded = if is_crowded(connection)? { delete_oldest(connection, "decisions", i64::MAX)? } else { 0 };
     if old + crowded > 0 {
         give_back(connection)?;
@@ -34,7 +37,7 @@ pub(crate) fn make_room(connection: &Connection) -> rusqlite::Result<()> {
     delete_oldest(connection, "decisions", i64::MAX).map(|_| ())
 }
 
-/// The table's name is one of two constants.
+/// The table's name is one of a few constants.
 fn delete_oldest(connection: &Connection, table: &'static str, cutoff: i64) -> rusqlite::Result<usize> {
     let oldest = format!(
         "DELETE FROM {table} WHERE at < ?1

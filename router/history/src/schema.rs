@@ -7,7 +7,11 @@ use rusqlite_migration::{M, Migrations};
 pub(crate) const APPLICATION_ID: i64 = 0x5444_4849;
 
 /// Every migration ever released, in order; none is ever changed.
-const TEXTS: [&str; 2] = [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+const TEXTS: [&str; 3] = [
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+];
 
 /// The version after all migrations.
 pub(crate) const VERSION: u32 = TEXTS.len() as u32;
@@ -71,6 +75,23 @@ mod tests {
             },
         );
         assert_eq!(row.unwrap(), (7, 3, "Trial".to_owned(), "{}".to_owned()));
+    }
+
+    #[test]
+    fn what_was_decided_before_there_was_exploration_stays() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        TEXTS[..2].iter().for_each(|text| connection.execute_batch(text).unwrap());
+        connection
+            .execute_batch(
+                "INSERT INTO decisions (id, at, arm, tier, statistics) VALUES ('d-1', 5, 'Stable', 'Powerful', x'')",
+            )
+            .unwrap();
+        connection.pragma_update(None, "user_version", 2).unwrap();
+        migrate(&mut connection).unwrap();
+        assert!(is_ours(&connection).unwrap());
+        let decided = crate::read::recent_decisions(&connection, 9).unwrap();
+        assert_eq!((decided.len(), decided[0].id.as_str()), (1, "d-1"));
+        assert_eq!((decided[0].propensity, decided[0].explored), (1.0, false));
     }
 
     #[test]

@@ -23,10 +23,12 @@ const RETENTION_INTERVAL: Duration = Duration::from_mins(1);
 /// What the writer tells the others.
 #[derive(Default)]
 pub(crate) struct Shared {
-    /// Decisions and outcomes in the queue.
+    /// Decisions, outcomes and audits in the queue.
     pub(crate) queued: AtomicUsize,
-    /// Decisions and outcomes that were never stored.
+    /// Decisions, outcomes and audits that were never stored.
     pub(crate) dropped: AtomicU64,
+    /// The audits among them.
+    pub(crate) dropped_pairs: AtomicU64,
     /// Transactions.
     pub(crate) commits: AtomicU64,
     /// Why the last batch failed; `None` once one succeeds.
@@ -119,6 +121,8 @@ impl Writer {
             }
             Err(error) => {
                 self.shared.dropped.fetch_add(passing as u64, Ordering::Relaxed);
+                let pairs = batch.iter().filter(|entry| matches!(entry.write, Write::Pair { .. })).count();
+                self.shared.dropped_pairs.fetch_add(pairs as u64, Ordering::Relaxed);
                 self.report(Some(error.clone()));
                 for acknowledge in batch.into_iter().filter_map(|entry| entry.acknowledge) {
                     acknowledge(Err(error.clone()));

@@ -4,13 +4,16 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 use tinydancer_history::{History, HistoryError, Opened, Options, SetAsideCause};
 
-use crate::support::{Folder, decision, feedback, give, now};
+use crate::support::{DIGEST, Folder, decision, feedback, give, now, pair, sums};
 
 /// A closed history with a few records, as one file.
 fn filled(folder: &Folder) -> Vec<u8> {
     let history = folder.open();
     for number in 0..200 {
         history.record_decision(decision(&format!("d-{number}"), now()));
+    }
+    for number in 0..20 {
+        history.record_pair(pair(&format!("d-{number}"), now()), vec![sums(DIGEST, "{}")]);
     }
     give(&history, feedback("d-1", "k")).unwrap();
     drop(history);
@@ -152,6 +155,8 @@ proptest! {
                 let _ = history.recent_decisions(1_000);
                 let _ = history.totals();
                 let _ = history.trips();
+                let _ = history.pairs(1_000);
+                let _ = history.pair_sums();
                 let _ = give(&history, feedback("after", "k"));
                 prop_assert!(history.flush().is_ok());
             }

@@ -4,6 +4,7 @@
 mod corruption;
 mod disk_full;
 mod kill;
+mod pairs;
 mod queue;
 mod records;
 mod retention;

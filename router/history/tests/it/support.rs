@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 use tinydancer_guards::Arm;
 use tinydancer_history::{
-    Decision, Feedback, FeedbackOutcome, FeedbackSource, History, HistoryError, IdempotencyKey, Options,
-    Outcome, Shadow, Tier,
+    Decision, Feedback, FeedbackOutcome, FeedbackSource, History, HistoryError, IdempotencyKey, LabelSet,
+    Options, Outcome, Pair, PairSums, Scored, Shadow, Tier,
 };
 
 pub(crate) const DIGEST: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
@@ -56,6 +56,8 @@ pub(crate) fn decision(id: &str, at: u64) -> Decision {
         good_enough: Some(0.875),
         statistics: vec![1.5, -2.0, 0.0, f32::MAX],
         shadow: Some(Shadow { digest: "sha256:00".to_owned(), score: None, uncertainty: Some(0.5) }),
+        propensity: 0.875,
+        explored: true,
     }
 }
 
@@ -79,6 +81,24 @@ pub(crate) fn feedback(decision_id: &str, key: &str) -> Feedback {
         source: FeedbackSource::User,
         at: now(),
     }
+}
+
+pub(crate) fn pair(decision_id: &str, at: u64) -> Pair {
+    let set = LabelSet { good_enough: true, not_good_enough: false };
+    Pair {
+        decision_id: decision_id.to_owned(),
+        at,
+        decided: Scored { digest: DIGEST.to_owned(), score: 0.25, good_enough: 0.875, set: Some(set) },
+        tier: Tier::Lightweight,
+        propensity: 0.875,
+        lightweight: 0.5,
+        powerful: 1.0,
+        beside: Some(Scored { digest: "sha256:00".to_owned(), score: -0.25, good_enough: 0.5, set: None }),
+    }
+}
+
+pub(crate) fn sums(digest: &str, sums: &str) -> PairSums {
+    PairSums { digest: digest.to_owned(), sums: sums.to_owned() }
 }
 
 /// Records feedback and waits for the answer.

@@ -157,6 +157,8 @@ impl Runtime {
                 score: opinion.scored.map(|(score, _)| score.score),
                 uncertainty: opinion.scored.map(|(score, _)| score.uncertainty),
             }),
+            propensity: 1.0,
+            explored: false,
         });
     }
 }
