@@ -1,6 +1,8 @@
 //! A small OpenAI-compatible upstream whose answers, delays and faults can be set while it runs.
 //!
-//! `POST /v1/chat/completions` answers, `PUT /behaviour` sets how, `GET /stats` counts.
+//! `POST /v1/chat/completions` answers, `PUT /behaviour` sets how, `GET /stats` counts, `POST /grade` grades two answers.
+
+mod grade;
 
 use std::{
     sync::{
@@ -37,6 +39,8 @@ pub struct Behaviour {
     pub status: u16,
     /// Streams end without their last event.
     pub truncate_streams: bool,
+    /// Of a thousand prompts, for how many the Lightweight answer is graded wrong.
+    pub wrong_permille: u64,
 }
 
 impl Default for Behaviour {
@@ -48,6 +52,7 @@ impl Default for Behaviour {
             fault_permille: 0,
             status: 503,
             truncate_streams: false,
+            wrong_permille: 0,
         }
     }
 }
@@ -85,6 +90,7 @@ pub fn router(behaviour: Behaviour) -> Router {
         .route("/v1/chat/completions", post(complete))
         .route("/behaviour", put(behave))
         .route("/stats", get(stats))
+        .route("/grade", post(grade::grade))
         .route("/livez", get(|| async { "ok" }))
         .with_state(shared)
 }
