@@ -111,10 +111,8 @@ impl Evidence {
         self.snapshot.pairs = self.snapshot.pairs.saturating_add(1);
         self.snapshot.shapes.observe(observation);
         for name in GuardName::ALL {
-            let guard = name.definition();
-            if let Some(value) = guard.observe(observation, self.settings) {
-                let hypothesis = guard.hypothesis(self.settings);
-                self.snapshot.guards.entry(name).or_default().observe(&hypothesis, value);
+            if let Some(value) = name.definition().observe(observation, self.settings) {
+                self.feed(name, value);
             }
         }
     }
@@ -123,10 +121,19 @@ impl Evidence {
     pub fn observe_outcome(&mut self, arm: Arm, failed: bool) {
         self.snapshot.outcomes.count(arm, failed);
         if let Some(difference) = self.matching.pair(arm, failed) {
-            let name = GuardName::UpstreamFailures;
-            let hypothesis = name.definition().hypothesis(self.settings);
-            self.snapshot.guards.entry(name).or_default().observe(&hypothesis, difference);
+            self.feed(GuardName::UpstreamFailures, difference);
         }
+    }
+
+    /// Takes what an audit of a request that both scored has found: whether the set of each holds the truth.
+    pub fn observe_coverage(&mut self, candidate_covers: bool, stable_covers: bool) {
+        let difference = i8::from(stable_covers) - i8::from(candidate_covers);
+        self.feed(GuardName::Coverage, f64::from(difference));
+    }
+
+    fn feed(&mut self, name: GuardName, value: f64) {
+        let hypothesis = name.definition().hypothesis(self.settings);
+        self.snapshot.guards.entry(name).or_default().observe(&hypothesis, value);
     }
 
     /// Counts a request whose decision came from this arm.

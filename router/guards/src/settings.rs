@@ -23,6 +23,9 @@ pub struct GuardSettings {
     pub slow_rate_permille: u16,
     /// How much more often requests of the candidate's arm may fail upstream than those of stable's, in permille.
     pub upstream_margin_permille: u16,
+    /// How much more often the candidate's sets may lack the truth than those of stable, in permille.
+    #[serde(default = "coverage_margin_permille")]
+    pub coverage_margin_permille: u16,
     /// The chance of a false alarm in a whole attempt, over all guards and any number of looks, in permille.
     pub alpha_permille: u16,
 }
@@ -37,6 +40,7 @@ impl Default for GuardSettings {
             latency_budget_microseconds: 500,
             slow_rate_permille: 10,
             upstream_margin_permille: 50,
+            coverage_margin_permille: coverage_margin_permille(),
             alpha_permille: 10,
         }
     }
@@ -78,10 +82,20 @@ impl GuardSettings {
         fraction(self.upstream_margin_permille)
     }
 
+    /// The coverage margin as a fraction.
+    pub fn coverage_margin(&self) -> f64 {
+        fraction(self.coverage_margin_permille)
+    }
+
     /// The error budget of the attempt as a fraction.
     pub fn alpha(&self) -> f64 {
         fraction(self.alpha_permille)
     }
+}
+
+/// What evidence from before there was this guard was gathered with.
+const fn coverage_margin_permille() -> u16 {
+    50
 }
 
 /// 0.001 to 0.999.

@@ -96,7 +96,8 @@ impl Judgement {
 /// probability at most alpha. Each Pass test has the whole alpha: all must reject, so a harmful candidate passes with
 /// probability at most alpha (intersection-union test, Berger 1982).
 /// A guard without observations is Inconclusive; so is a judgement by no guard at all. [`GuardName::UpstreamFailures`]
-/// is not asked before the candidate decided anything, nor in a fleet that sends nothing on.
+/// is not asked before the candidate decided anything, nor in a fleet that sends nothing on; [`GuardName::Coverage`] is
+/// never waited for.
 pub fn judge(
     merged: &EvidenceSnapshot,
     settings: &GuardSettings,
@@ -150,7 +151,11 @@ fn asked<'a>(
 ) -> impl Iterator<Item = &'a GuardJudgement> {
     let outcomes = evidence.outcomes;
     let compares = evidence.candidate_decisions > 0 && outcomes.candidate + outcomes.stable > 0;
-    guards.iter().filter(move |guard| guard.guard != GuardName::UpstreamFailures || compares)
+    guards.iter().filter(move |guard| match guard.guard {
+        GuardName::UpstreamFailures => compares,
+        GuardName::Coverage => guard.verdict == Verdict::Fail,
+        _ => true,
+    })
 }
 
 struct Thresholds {

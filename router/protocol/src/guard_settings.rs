@@ -13,6 +13,7 @@ pub const fn guard_settings(margins: GuardMargins) -> GuardSettings {
         latency_budget_microseconds: margins.latency_budget_microseconds,
         slow_rate_permille: margins.slow_rate.get(),
         upstream_margin_permille: margins.upstream.get(),
+        coverage_margin_permille: 50,
         alpha_permille: margins.alpha.get(),
     }
 }

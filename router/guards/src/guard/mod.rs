@@ -1,6 +1,7 @@
 //! The guards, one a file. A new guard is a file here, a line in [`GuardName`], and a field of [`Observation`] if it looks at
 //! something new; streams, merging and judging follow by themselves.
 
+mod coverage;
 mod escalation_share;
 mod flip_rate;
 mod hard_fault;
@@ -54,17 +55,20 @@ pub enum GuardName {
     Latency,
     /// More of the requests that the candidate decided fail upstream; see `guard/upstream_failures.rs`.
     UpstreamFailures,
+    /// The candidate's sets hold the truth less often, where audits know it; see `guard/coverage.rs`.
+    Coverage,
 }
 
 impl GuardName {
     /// Every guard, in the order in which they are shown.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::HardFault,
         Self::UncertaintyShift,
         Self::EscalationShare,
         Self::FlipRate,
         Self::Latency,
         Self::UpstreamFailures,
+        Self::Coverage,
     ];
 
     /// The name as serde writes it.
@@ -76,6 +80,7 @@ impl GuardName {
             Self::FlipRate => "FlipRate",
             Self::Latency => "Latency",
             Self::UpstreamFailures => "UpstreamFailures",
+            Self::Coverage => "Coverage",
         }
     }
 
@@ -87,6 +92,7 @@ impl GuardName {
             Self::FlipRate => &flip_rate::FlipRate,
             Self::Latency => &latency::Latency,
             Self::UpstreamFailures => &upstream_failures::UpstreamFailures,
+            Self::Coverage => &coverage::Coverage,
         }
     }
 }
@@ -103,9 +109,9 @@ impl std::fmt::Display for GuardName {
 pub struct ApplicableGuards(BTreeSet<GuardName>);
 
 impl ApplicableGuards {
-    /// A candidate against a stable model: every guard.
+    /// A candidate against a stable model: every guard that needs no labels.
     pub fn all() -> Self {
-        Self(GuardName::ALL.into_iter().collect())
+        Self(GuardName::ALL.into_iter().collect()).without(GuardName::Coverage)
     }
 
     /// The first model of a fleet: uncertainty is compared with the artifact's own reference, decisions with nothing.
@@ -124,6 +130,15 @@ impl ApplicableGuards {
     #[must_use]
     pub fn without(mut self, guard: GuardName) -> Self {
         self.0.remove(&guard);
+        self
+    }
+
+    /// The same in a fleet whose requests are audited, where two models are compared.
+    #[must_use]
+    pub fn with_labels(mut self) -> Self {
+        if self.contains(GuardName::EscalationShare) {
+            self.0.insert(GuardName::Coverage);
+        }
         self
     }
 

@@ -129,3 +129,40 @@ fn upstream_failures_are_not_asked_in_a_fleet_that_only_decides() {
     let judgement = judge(evidence.snapshot(), evidence.settings(), &ApplicableGuards::all());
     assert_eq!(judgement.verdict, Verdict::Pass);
 }
+
+/// A model that is as sure where it is wrong, beside one that is not.
+fn audited(missed: f64) -> Evidence {
+    let mut random = Random::new(9);
+    let mut evidence = Evidence::new(GuardSettings::default());
+    for _ in 0..2_000 {
+        evidence.observe(&AGREED);
+        if random.chance(0.5) {
+            evidence.observe_coverage(!random.chance(missed), !random.chance(0.1));
+        }
+    }
+    evidence
+}
+
+#[test]
+fn a_candidate_whose_sets_lack_the_truth_is_found_where_there_are_labels() {
+    let labelled = ApplicableGuards::all().with_labels();
+    let unlabelled = ApplicableGuards::all();
+    let judge = |evidence: &Evidence, applicable: &ApplicableGuards| {
+        judge(evidence.snapshot(), evidence.settings(), applicable)
+    };
+    let judgement = judge(&audited(0.3), &labelled);
+    assert_eq!((judgement.verdict, judgement.decisive), (Verdict::Fail, Some(GuardName::Coverage)));
+    assert_eq!(judge(&audited(0.3), &unlabelled).verdict, Verdict::Pass, "without audits nobody asks");
+    assert_eq!(judge(&audited(0.1), &labelled).verdict, Verdict::Pass);
+}
+
+#[test]
+fn coverage_is_never_waited_for() {
+    let mut evidence = Evidence::new(GuardSettings::default());
+    (0..2_000).for_each(|_| evidence.observe(&AGREED));
+    evidence.observe_coverage(true, true);
+    let judgement = judge(evidence.snapshot(), evidence.settings(), &ApplicableGuards::all().with_labels());
+    assert_eq!(verdict_of(&judgement, GuardName::Coverage), Verdict::Inconclusive);
+    assert_eq!(judgement.verdict, Verdict::Pass);
+    assert!(!ApplicableGuards::first_model().with_labels().contains(GuardName::Coverage));
+}
