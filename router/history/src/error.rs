@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
+use crate::open::SetAsideCause;
+
 /// Why something was not remembered. Cheap to clone: a failed batch answers everybody who waits for it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum HistoryError {
@@ -28,6 +30,24 @@ pub enum HistoryError {
         /// Its version.
         found: u32,
         /// The newest version this release knows.
+        known: u32,
+    },
+    /// The file is to be read as a history and is none. Nothing was changed.
+    #[error("{path} is {cause}; name the history.db of a router's volume", path = path.display())]
+    NotAHistory {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        cause: SetAsideCause,
+    },
+    /// The file is only to be read, and has the schema of another release. Nothing was changed.
+    #[error("history {path} has schema version {found}, this release reads version {known}; use the release of its router, or start the router of this release on it", path = path.display())]
+    OtherSchema {
+        /// The database file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The version that this release reads.
         known: u32,
     },
     /// Another process has the file open.

@@ -8,6 +8,7 @@
 //! No text of a prompt, tag or key is ever stored.
 
 mod apply;
+mod archive;
 mod error;
 mod history;
 mod open;
@@ -19,6 +20,7 @@ mod retention;
 mod schema;
 mod writer;
 
+pub use archive::{Archive, Record, Records};
 pub use error::HistoryError;
 pub use history::{History, Options};
 pub use open::{Opened, SetAsideCause};

@@ -135,6 +135,31 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, HistoryError> {
     Ok(connection)
 }
 
+/// A connection that cannot write, to a file that need not be ours. Takes no lock and changes nothing.
+pub(crate) fn open_archive(path: &Path) -> Result<Connection, HistoryError> {
+    std::fs::metadata(path).map_err(HistoryError::file("look at history", path))?;
+    archive(path).map_err(|obstacle| match obstacle {
+        Obstacle::Unusable(cause) => HistoryError::NotAHistory { path: path.to_path_buf(), cause },
+        Obstacle::Error(error) => error,
+    })
+}
+
+fn archive(path: &Path) -> Result<Connection, Obstacle> {
+    let connection = open_reader(path)?;
+    let (application, version) = identity(&connection)?;
+    if application != schema::APPLICATION_ID {
+        return Err(Obstacle::Unusable(SetAsideCause::Foreign));
+    }
+    if version != i64::from(schema::VERSION) {
+        let path = path.to_path_buf();
+        return Err(HistoryError::OtherSchema { path, found: version, known: schema::VERSION }.into());
+    }
+    if !schema::is_ours(&connection).map_err(Obstacle::database("read the schema of history"))? {
+        return Err(Obstacle::Unusable(SetAsideCause::Foreign));
+    }
+    Ok(connection)
+}
+
 fn open_as_is(path: &Path, check_budget: Duration) -> Result<(Connection, Opened), Obstacle> {
     let opened = inspect(path, check_budget)?;
     create_private(path)?;
@@ -160,13 +185,12 @@ fn inspect(path: &Path, check_budget: Duration) -> Result<Opened, Obstacle> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
         .map_err(Obstacle::database(step))?;
     harden(&connection).map_err(Obstacle::database(step))?;
-    let number =
-        |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(Obstacle::database(step));
-    let application = number("PRAGMA application_id")?;
-    let version = number("PRAGMA user_version")?;
+    let (application, version) = identity(&connection)?;
     if application != schema::APPLICATION_ID {
         // Killed before the first migration was committed: there is nothing in it.
-        let empty = application == 0 && version == 0 && number("SELECT count(*) FROM sqlite_schema")? == 0;
+        let empty = application == 0
+            && version == 0
+            && number(&connection, "SELECT count(*) FROM sqlite_schema")? == 0;
         return if empty { Ok(Opened::Fresh) } else { Err(Obstacle::Unusable(SetAsideCause::Foreign)) };
     }
     let found = u32::try_from(version).map_err(|_| Obstacle::Unusable(SetAsideCause::Corrupt))?;
@@ -176,6 +200,15 @@ fn inspect(path: &Path, check_budget: Duration) -> Result<Opened, Obstacle> {
     }
     check(&connection, check_budget)?;
     Ok(Opened::Existing)
+}
+
+/// Whose file it says it is, and its schema version.
+fn identity(connection: &Connection) -> Result<(i64, i64), Obstacle> {
+    Ok((number(connection, "PRAGMA application_id")?, number(connection, "PRAGMA user_version")?))
+}
+
+fn number(connection: &Connection, sql: &str) -> Result<i64, Obstacle> {
+    connection.query_row(sql, [], |row| row.get(0)).map_err(Obstacle::database("inspect history"))
 }
 
 /// SQLite's own check, as far as it comes in the given time: a router must not wait minutes for a large file.

@@ -1,6 +1,6 @@
 //! What an audit found: both models answered one request, and a grader said what each answer was worth.
 
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::apply::integer;
 use crate::error::HistoryError;
@@ -142,15 +142,31 @@ pub(crate) fn read_sums(connection: &Connection) -> Result<Vec<PairSums>, Histor
 /// The newest pairs, newest first.
 pub(crate) fn read(connection: &Connection, limit: u32) -> Result<Vec<Pair>, HistoryError> {
     connection
-        .prepare_cached(
-            "SELECT decision_id, at, tier, propensity, lightweight, powerful,
-                digest, score, good_enough, set_good_enough, set_not_good_enough,
-                beside_digest, beside_score, beside_good_enough, beside_set_good_enough, beside_set_not_good_enough
-             FROM pairs ORDER BY sequence DESC LIMIT ?1",
-        )
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM pairs ORDER BY sequence DESC LIMIT ?1"))
         .and_then(|mut statement| statement.query_map([limit], pair_of)?.collect())
         .map_err(HistoryError::database("read audits"))
 }
+
+/// The pair of one decision.
+pub(crate) fn of_decision(connection: &Connection, decision_id: &str) -> Result<Option<Pair>, HistoryError> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM pairs WHERE decision_id = ?1"))
+        .and_then(|mut statement| statement.query_row([decision_id], pair_of).optional())
+        .map_err(HistoryError::database("read an audit"))
+}
+
+/// How many pairs have lost their decision.
+pub(crate) fn count_without_decision(connection: &Connection) -> Result<u64, HistoryError> {
+    connection
+        .prepare_cached("SELECT count(*) FROM pairs WHERE decision_id NOT IN (SELECT id FROM decisions)")
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+        .map_err(HistoryError::database("count audits"))
+}
+
+/// In the order of [`pair_of`].
+const COLUMNS: &str = "decision_id, at, tier, propensity, lightweight, powerful,
+    digest, score, good_enough, set_good_enough, set_not_good_enough,
+    beside_digest, beside_score, beside_good_enough, beside_set_good_enough, beside_set_not_good_enough";
 
 fn pair_of(row: &Row<'_>) -> rusqlite::Result<Pair> {
     let is_beside = row.get::<_, Option<String>>(11)?.is_some();

@@ -10,7 +10,8 @@ use tinydancer_guards::{Evidence, TripCause};
 use crate::apply::integer;
 use crate::error::HistoryError;
 use crate::record::{
-    Decision, EvidenceOwner, Feedback, Forward, IdempotencyKey, Shadow, StateKey, Totals, Trip, arm_of,
+    Decision, EvidenceOwner, Feedback, Forward, IdempotencyKey, Outcome, Shadow, StateKey, Totals, Trip,
+    arm_of,
 };
 
 pub(crate) fn state(connection: &Connection, key: StateKey) -> Result<Option<Vec<u8>>, HistoryError> {
@@ -154,6 +155,44 @@ pub(crate) fn recent_decisions(connection: &Connection, limit: u32) -> Result<Ve
         )
         .and_then(|mut statement| statement.query_map([limit], decision_of)?.collect())
         .map_err(HistoryError::database("read recent decisions"))
+}
+
+/// The first decisions after a sequence that were made at `since` or later, in order, each with its sequence.
+pub(crate) fn decisions_after(
+    connection: &Connection,
+    sequence: i64,
+    since: u64,
+    limit: u32,
+) -> Result<Vec<(i64, Decision, Option<Outcome>)>, HistoryError> {
+    connection
+        .prepare_cached(
+            "SELECT id, at, arm, digest, tier, upstream, score, uncertainty, good_enough, statistics,
+                shadow_digest, shadow_score, shadow_uncertainty, propensity, explored,
+                sequence, succeeded, latency_ms, prompt_tokens, completion_tokens, cost_micro_dollars
+             FROM decisions WHERE sequence > ?1 AND at >= ?2 ORDER BY sequence LIMIT ?3",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_map(params![sequence, integer(since), limit], |row| {
+                    let decision = decision_of(row)?;
+                    let outcome = outcome_of(row, &decision.id)?;
+                    Ok((row.get(15)?, decision, outcome))
+                })?
+                .collect()
+        })
+        .map_err(HistoryError::database("read decisions"))
+}
+
+fn outcome_of(row: &Row<'_>, decision_id: &str) -> rusqlite::Result<Option<Outcome>> {
+    let Some(succeeded) = row.get(16)? else { return Ok(None) };
+    Ok(Some(Outcome {
+        decision_id: decision_id.to_owned(),
+        succeeded,
+        latency_ms: row.get(17)?,
+        prompt_tokens: row.get(18)?,
+        completion_tokens: row.get(19)?,
+        cost_micro_dollars: row.get(20)?,
+    }))
 }
 
 fn decision_of(row: &Row<'_>) -> rusqlite::Result<Decision> {

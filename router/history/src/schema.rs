@@ -80,7 +80,9 @@ mod tests {
     #[test]
     fn what_was_decided_before_there_was_exploration_stays() {
         let mut connection = Connection::open_in_memory().unwrap();
-        TEXTS[..2].iter().for_each(|text| connection.execute_batch(text).unwrap());
+        for text in &TEXTS[..2] {
+            connection.execute_batch(text).unwrap();
+        }
         connection
             .execute_batch(
                 "INSERT INTO decisions (id, at, arm, tier, statistics) VALUES ('d-1', 5, 'Stable', 'Powerful', x'')",

@@ -95,7 +95,9 @@ fn a_history_of_the_release_before_goes_on() {
     let before =
         [include_str!("../../src/migrations/0001.sql"), include_str!("../../src/migrations/0002.sql")];
     let connection = Connection::open(folder.file()).unwrap();
-    before.iter().for_each(|text| connection.execute_batch(text).unwrap());
+    for text in before {
+        connection.execute_batch(text).unwrap();
+    }
     connection
         .execute_batch(
             "INSERT INTO decisions (id, at, arm, tier, statistics) VALUES ('old', 4000000000, 'Stable', 'Powerful', x'');
