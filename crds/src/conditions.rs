@@ -19,6 +19,10 @@ pub mod types {
     pub const FLEET_AVAILABLE: &str = "FleetAvailable";
     /// The model on trial shows no harm.
     pub const CANDIDATE_HEALTHY: &str = "CandidateHealthy";
+    /// The threshold on the score is kept by audited requests; only where there are audits and a promise.
+    pub const ONLINE_CALIBRATION: &str = "OnlineCalibration";
+    /// Requests look as they did where the stable model was trained; only where its artifact says how that was.
+    pub const INPUTS_AS_TRAINED: &str = "InputsAsTrained";
     /// The artifact was fetched and is what the spec says.
     pub const VERIFIED: &str = "Verified";
     /// Every policy that tried this model has promoted it.
@@ -34,6 +38,8 @@ pub mod types {
         MODEL_RESOLVED,
         FLEET_AVAILABLE,
         CANDIDATE_HEALTHY,
+        ONLINE_CALIBRATION,
+        INPUTS_AS_TRAINED,
         VERIFIED,
         PROMOTED,
         ROLLED_BACK,
@@ -144,6 +150,18 @@ pub mod reasons {
         HISTORY_DEGRADED = "HistoryDegraded";
         /// No harm was found so far.
         NO_HARM_FOUND = "NoHarmFound";
+        /// Too few requests were audited: the threshold is the artifact's.
+        COLLECTING = "Collecting";
+        /// The threshold is the largest by which audited requests keep the promise.
+        CALIBRATED = "Calibrated";
+        /// The threshold stands while a model is on trial or watched.
+        FROZEN = "Frozen";
+        /// No threshold keeps the promise on audited requests: everything goes to the Powerful tier.
+        PROMISE_UNMET = "PromiseUnmet";
+        /// Requests do not look as they did where the model was trained.
+        DRIFTED = "Drifted";
+        /// Nothing speaks against requests looking as they did where the model was trained.
+        NO_DRIFT_FOUND = "NoDriftFound";
     }
 }
 

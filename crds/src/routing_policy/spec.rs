@@ -10,7 +10,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{RolloutSpec, RoutingPolicyStatus};
+use super::{AuditSpec, ExploreSpec, RolloutSpec, RoutingPolicyStatus};
 
 /// A fleet of LLM routers: which RouterModel it should run, which LLMs it may send to, how it decides, and how a
 /// new model is tried before it is trusted.
@@ -86,6 +86,17 @@ pub struct RoutingPolicySpec {
     #[x_kube(validation = Rule::new("self.steps.map(step, step.weightPercent).isSorted()")
         .message("`spec.rollout.steps` must not fall in `weightPercent`"))]
     pub rollout: RolloutSpec,
+
+    /// Requests that both tiers answer and a grader compares: what the promise of `decision.risk` is checked by and, once
+    /// there are enough, kept by.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("self.permille == 0 || has(self.grader)")
+        .message("`spec.audit.grader` must be there where `permille` is more than 0"))]
+    pub audit: AuditSpec,
+
+    /// Requests that go to the other tier than was decided.
+    #[serde(default)]
+    pub explore: ExploreSpec,
 
     /// Where each router keeps what it decided. Size and class cannot be changed later.
     #[serde(default)]

@@ -130,6 +130,31 @@ pub struct GuardMargins {
     pub alpha: Permille,
 }
 
+/// Requests that both tiers answer and a grader compares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Audit {
+    /// Share of the routed chat requests; more than 0.
+    pub permille: Permille,
+    /// Who grades.
+    pub grader: Grader,
+}
+
+/// Who grades the answers of both tiers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Grader {
+    /// Address that conversation and answers are posted to.
+    pub endpoint: String,
+    /// Seconds that a grade may take.
+    pub timeout_seconds: u32,
+    /// Whether a key must be sent; the key itself is the file [`GRADER_KEY_FILE`], never part of this.
+    pub api_key: bool,
+}
+
+/// Name of the grader's key among a fleet's credentials.
+pub const GRADER_KEY_FILE: &str = "grader.key";
+
 /// Everything a router is told about its policy, without any secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -144,6 +169,18 @@ pub struct Configuration {
     pub guards: GuardMargins,
     /// Days that decisions are kept.
     pub retention_days: u32,
+    /// Requests that both tiers answer; `None` without any.
+    // What a policy does not ask for is not written: its digest is the one it had before there was this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Audit>,
+    /// Thousandths of the routed requests that go to the other tier than was decided, 0 to 200.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub explore_permille: u16,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+const fn is_zero(number: &u16) -> bool {
+    *number == 0
 }
 
 impl Configuration {

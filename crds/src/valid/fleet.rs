@@ -75,6 +75,8 @@ pub struct Fleet {
     pub tolerations: Vec<Toleration>,
     /// Where each candidate's key is found, by candidate.
     pub api_keys: BTreeMap<String, KeyReference>,
+    /// Where the grader's key is found, where audits need one.
+    pub grader_key: Option<KeyReference>,
 }
 
 /// The fleet's memory.

@@ -5,7 +5,8 @@ mod fleet;
 mod parse;
 
 pub use configuration::{
-    BreakerSettings, Candidate, Configuration, Cost, DecisionRule, GuardMargins, MicroDollars, Permille,
+    Audit, BreakerSettings, Candidate, Configuration, Cost, DecisionRule, GRADER_KEY_FILE, Grader,
+    GuardMargins, MicroDollars, Permille,
 };
 pub use fleet::{ApprovedStep, Commands, Fleet, History, Rollout, Shadow, Step, Trust, UnreadableApproval};
 pub use parse::{commands, validate};

@@ -10,13 +10,15 @@ use crate::{
     conditions::reasons,
     names::{ModelName, PolicyName},
     routing_policy::{
-        CandidateSpec, DecisionSpec, GuardsSpec, RolloutSpec, RoutingPolicy, RoutingPolicySpec, Tier,
+        AuditSpec, CandidateSpec, DecisionSpec, GuardsSpec, RolloutSpec, RoutingPolicy, RoutingPolicySpec,
+        Tier,
     },
 };
 
 use super::{
-    BreakerSettings, Candidate, Commands, Configuration, Cost, DecisionRule, Fleet, GuardMargins, History,
-    MicroDollars, Permille, Problem, Rollout, Shadow, Step, Trust, UnreadableApproval, ValidPolicy,
+    Audit, BreakerSettings, Candidate, Commands, Configuration, Cost, DecisionRule, Fleet, Grader,
+    GuardMargins, History, MicroDollars, Permille, Problem, Rollout, Shadow, Step, Trust, UnreadableApproval,
+    ValidPolicy,
 };
 
 /// Thousandths: any, any but none, and any but none and all.
@@ -25,6 +27,10 @@ const SHARE: RangeInclusive<i32> = 1..=1000;
 const PART: RangeInclusive<i32> = 1..=999;
 /// Largest chance of a false alarm that is still a test.
 const ALPHA: RangeInclusive<i32> = 1..=200;
+/// Requests sent against the decision: beyond a fifth it is the exploration that decides.
+const EXPLORED: RangeInclusive<i32> = 0..=200;
+/// Seconds that a grader may take.
+const GRADING: RangeInclusive<i32> = 1..=300;
 /// A week.
 const LONGEST_WATCH: i32 = 604_800;
 /// Minimums of the first step where it names none.
@@ -146,7 +152,40 @@ fn configuration(spec: &RoutingPolicySpec, problems: &mut Problems) -> Option<Co
     };
     let guards = guards(&spec.rollout.guards, problems)?;
     let retention_days = problems.number("spec.history.retentionDays", spec.history.retention_days, 1)?;
-    Some(Configuration { candidates: candidates?, decision: decision?, breaker, guards, retention_days })
+    let audit = audit(&spec.audit, problems);
+    let explore = problems.within("spec.explore.permille", spec.explore.permille, EXPLORED);
+    Some(Configuration {
+        candidates: candidates?,
+        decision: decision?,
+        breaker,
+        guards,
+        retention_days,
+        audit: audit?,
+        explore_permille: explore?,
+    })
+}
+
+/// A grader that has nothing to do is checked as well: whoever raises the share should not find out then.
+fn audit(spec: &AuditSpec, problems: &mut Problems) -> Option<Option<Audit>> {
+    let permille = problems.permille("spec.audit.permille", spec.permille, ALL);
+    let grader = match &spec.grader {
+        None => None,
+        Some(grader) => {
+            let path = |field: &str| format!("spec.audit.grader.{field}");
+            let endpoint = problems.keep(&path("endpoint"), endpoint(&grader.endpoint));
+            let timeout_seconds = problems.within(&path("timeoutSeconds"), grader.timeout_seconds, GRADING);
+            let api_key = grader.api_key_ref.is_some();
+            Some(Grader { endpoint: endpoint?, timeout_seconds: timeout_seconds?, api_key })
+        }
+    };
+    match (permille?, grader) {
+        (permille, _) if permille.get() == 0 => Some(None),
+        (permille, Some(grader)) => Some(Some(Audit { permille, grader })),
+        (_, None) => {
+            problems.add("spec.audit.grader", "must be there where `permille` is more than 0");
+            None
+        }
+    }
 }
 
 fn guards(spec: &GuardsSpec, problems: &mut Problems) -> Option<GuardMargins> {
@@ -307,6 +346,7 @@ fn fleet(spec: &RoutingPolicySpec, problems: &mut Problems) -> Option<Fleet> {
         .iter()
         .filter_map(|candidate| Some((candidate.name.clone(), candidate.api_key_ref.clone()?)))
         .collect();
+    let grader = spec.audit.grader.as_ref().filter(|_| spec.audit.permille > 0);
     Some(Fleet {
         replicas: problems.number("spec.replicas", spec.replicas, 1)?,
         image: spec.template.image.clone(),
@@ -314,6 +354,7 @@ fn fleet(spec: &RoutingPolicySpec, problems: &mut Problems) -> Option<Fleet> {
         node_selector: spec.template.node_selector.clone(),
         tolerations: spec.template.tolerations.clone(),
         api_keys,
+        grader_key: grader.and_then(|grader| grader.api_key_ref.clone()),
     })
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tinydancer_crds::{Configuration, Digest};
 use tinydancer_guards::{ApplicableGuards, BasisPoints};
 
-use crate::PROTOCOL_VERSION;
+use crate::{OnlineCalibration, PROTOCOL_VERSION};
 
 /// Everything a router is to do, whole; there are no partial assignments.
 ///
@@ -28,6 +28,9 @@ pub struct Assignment {
     /// The watch over a stable model that was promoted lately; never beside a trial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch: Option<Watch>,
+    /// The stable model's threshold, where audits have found one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<OnlineCalibration>,
 }
 
 /// A policy beyond doubt: the uid tells a deleted policy from its successor of the same name.
@@ -177,6 +180,7 @@ mod tests {
             stable: None,
             trial: None,
             watch: None,
+            calibration: None,
         }
     }
 
@@ -263,11 +267,17 @@ mod tests {
 
     #[test]
     fn an_assignment_reads_back_as_it_was_written() {
-        for sent in [assignment(7), watched(7), Assignment { trial: Some(trial()), ..assignment(7) }] {
+        let lambda = 0.1_f32 + 0.2;
+        let found = OnlineCalibration { digest: Digest::of(b"a"), lambda, permille: 50, pairs: 812 };
+        let calibrated = Assignment { calibration: Some(found), ..assignment(7) };
+        let tried = Assignment { trial: Some(trial()), ..assignment(7) };
+        for sent in [assignment(7), watched(7), tried, calibrated] {
             let text = serde_json::to_string(&sent).unwrap();
             assert_eq!(serde_json::from_str::<Assignment>(&text).unwrap(), sent);
         }
         let without = serde_json::to_value(assignment(7)).unwrap();
-        assert_eq!(without.get("watch"), None, "a router that knows no watch reads it");
+        for field in ["watch", "calibration"] {
+            assert_eq!(without.get(field), None, "a router that does not know it reads the rest");
+        }
     }
 }

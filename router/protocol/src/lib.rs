@@ -2,11 +2,15 @@
 //! them down. Types and pure rules only.
 
 mod assignment;
+mod calibration;
 mod guard_settings;
 mod report;
 
 pub use assignment::{
     AcceptError, AssignedModel, Assignment, PolicyIdentity, Trial, TrialStage, Watch, accept,
+};
+pub use calibration::{
+    CalibrationSums, DRIFT_MARGIN, DriftInput, DriftSums, DriftTest, OnlineCalibration, RegretObserved,
 };
 pub use guard_settings::guard_settings;
 pub use report::{

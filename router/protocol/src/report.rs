@@ -5,6 +5,8 @@ use tinydancer_crds::Digest;
 use tinydancer_guards::{BasisPoints, EvidenceSnapshot, TripCause};
 use uuid::Uuid;
 
+use crate::{CalibrationSums, DriftSums};
+
 /// What a router is and has seen, whole; a lost report costs nothing, because the next one says everything again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -43,6 +45,12 @@ pub struct Report {
     pub upstreams: Vec<UpstreamReport>,
     /// Whether the history can be written.
     pub history_writable: bool,
+    /// What audits found about each model that this pod remembers, one entry a digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calibration: Vec<CalibrationSums>,
+    /// Whether requests look as in training; `None` where the stable model's artifact does not say how that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftSums>,
 }
 
 /// A model of the assignment and what became of it.

@@ -128,3 +128,67 @@ fn a_command_that_cannot_be_read_asks_for_nothing_and_is_named() {
         assert_eq!(problems[0].reason, reasons::INVALID_SPEC);
     }
 }
+
+/// An upgrade must not look like a change of the spec: pods would be told anew and a trial would start again.
+#[test]
+fn a_policy_that_asks_for_nothing_new_has_the_configuration_digest_it_always_had() {
+    let digest = policy(|_| ()).unwrap().configuration.digest();
+    assert_eq!(digest.to_string(), "sha256:1d9838194f1d932147d44c56ff92c37d69cd9d99ebd8ab16a8c245cc4c5da90d");
+}
+
+const GRADER: &str =
+    "{ endpoint: 'http://grader.llm.svc/grade', apiKeyRef: { name: llm-keys, key: grader } }";
+
+fn audited(permille: i32) -> Result<ValidPolicy, Vec<Problem>> {
+    policy(|policy| {
+        policy.spec.audit.permille = permille;
+        policy.spec.audit.grader = Some(crate::yaml::from_str(GRADER).unwrap());
+    })
+}
+
+#[test]
+fn audits_reach_the_routers_with_their_grader_and_without_its_key() {
+    let valid = audited(5).unwrap();
+    let audit = valid.configuration.audit.clone().unwrap();
+    assert_eq!((audit.permille.get(), audit.grader.timeout_seconds, audit.grader.api_key), (5, 30, true));
+    assert_eq!(audit.grader.endpoint, "http://grader.llm.svc/grade");
+    assert_eq!(valid.fleet.grader_key.unwrap().key, "grader");
+    let text = serde_json::to_string(&valid.configuration).unwrap();
+    assert!(!text.contains("llm-keys"), "{text}");
+    assert_eq!(serde_json::from_str::<Configuration>(&text).unwrap(), valid.configuration);
+}
+
+#[test]
+fn a_grader_without_audits_waits_and_changes_nothing() {
+    let valid = audited(0).unwrap();
+    assert_eq!((&valid.configuration.audit, &valid.fleet.grader_key), (&None, &None));
+    assert_eq!(valid.configuration.digest(), policy(|_| ()).unwrap().configuration.digest());
+}
+
+#[test]
+fn audits_without_a_grader_that_can_be_asked_are_refused() {
+    let problems = policy(|policy| policy.spec.audit.permille = 1).unwrap_err();
+    assert_eq!(problems[0].field, "spec.audit.grader");
+    let problems = policy(|policy| {
+        policy.spec.audit.permille = 1001;
+        let mut grader: crate::routing_policy::GraderSpec = crate::yaml::from_str(GRADER).unwrap();
+        grader.endpoint = "grader:80".into();
+        grader.timeout_seconds = 0;
+        policy.spec.audit.grader = Some(grader);
+    })
+    .unwrap_err();
+    let fields: Vec<_> = problems.iter().map(|problem| problem.field.as_str()).collect();
+    assert_eq!(
+        fields,
+        ["spec.audit.permille", "spec.audit.grader.endpoint", "spec.audit.grader.timeoutSeconds"]
+    );
+}
+
+#[test]
+fn exploration_is_a_fifth_of_the_requests_at_most() {
+    let explored = |permille| policy(|policy| policy.spec.explore.permille = permille);
+    assert_eq!(explored(200).unwrap().configuration.explore_permille, 200);
+    for permille in [-1, 201] {
+        assert_eq!(explored(permille).unwrap_err()[0].field, "spec.explore.permille");
+    }
+}

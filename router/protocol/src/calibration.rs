@@ -1,0 +1,186 @@
+//! What audits found, what follows from it, and whether requests still look as they did in training.
+
+use serde::{Deserialize, Serialize};
+use tinydancer_crds::Digest;
+use tinydancer_guards::{
+    drift::InputDrift,
+    risk::{CoverageCounts, RegretHistogram},
+};
+
+/// What audited requests say about one model, over the whole life of the pod's volume. A repeated report replaces it; pods
+/// are added up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CalibrationSums {
+    /// The model that scored the requests.
+    pub digest: Digest,
+    /// Audited requests that it scored.
+    pub pairs: u64,
+    /// What Lightweight would have lost on each of them, `max(0, q_P - q_L)`, by the model's score, whatever was decided.
+    pub regret: RegretHistogram,
+    /// What was lost by the decisions that were made.
+    #[serde(default)]
+    pub observed: RegretObserved,
+    /// How often the model's sets held the truth.
+    #[serde(default)]
+    pub coverage: CoverageCounts,
+}
+
+/// What was lost on audited requests by the decisions that were made: nothing where Powerful answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RegretObserved {
+    /// Audited requests that the model decided.
+    pub pairs: u64,
+    /// Sum of the losses, each 0 to 1.
+    pub regret: f64,
+    /// Of the requests, those that went to Lightweight.
+    pub lightweight: u64,
+}
+
+impl CalibrationSums {
+    /// Nothing seen yet.
+    pub fn of(digest: Digest) -> Self {
+        Self {
+            digest,
+            pairs: 0,
+            regret: RegretHistogram::default(),
+            observed: RegretObserved::default(),
+            coverage: CoverageCounts::default(),
+        }
+    }
+
+    /// Adds what another pod has seen of the same model.
+    pub fn merge(&mut self, other: &Self) {
+        self.pairs = self.pairs.saturating_add(other.pairs);
+        self.regret.merge(&other.regret);
+        self.observed.pairs = self.observed.pairs.saturating_add(other.observed.pairs);
+        self.observed.regret += other.observed.regret;
+        self.observed.lightweight = self.observed.lightweight.saturating_add(other.observed.lightweight);
+        self.coverage.merge(&other.coverage);
+    }
+
+    /// Whether it could have come from counting; what could not is left out of the fleet's sums.
+    pub fn is_sound(&self) -> bool {
+        let RegretObserved { pairs, regret, lightweight } = self.observed;
+        // Far more than any fleet audits; sums of such numbers stay exact.
+        const MOST_PAIRS: u64 = 1 << 40;
+        self.pairs <= MOST_PAIRS
+            && self.regret.is_sound()
+            && self.regret.pairs() == self.pairs
+            && self.coverage.is_sound()
+            && lightweight <= pairs
+            && pairs <= self.pairs
+            && (0.0..=lightweight as f64 * (1.0 + 1e-9)).contains(&regret)
+    }
+}
+
+/// The threshold that the stable model decides by instead of its artifact's, found from the whole fleet's audits. It holds
+/// for this model and this promise only: a router whose stable model or `decision.risk` is another leaves it alone.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OnlineCalibration {
+    /// The model.
+    pub digest: Digest,
+    /// Lightweight answers where the score is at most this; -1 is nowhere.
+    pub lambda: f32,
+    /// The promise it keeps, in thousandths.
+    pub permille: u16,
+    /// Audited requests it rests on.
+    pub pairs: u64,
+}
+
+/// How far a test's mean may lie from the reference before it speaks of drift.
+pub const DRIFT_MARGIN: f64 = 0.05;
+
+/// Whether requests still look to the stable model as they did where it was trained; since the process started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DriftSums {
+    /// The stable model.
+    pub digest: Digest,
+    /// Requests by score, in equal bins of -1 to 2.
+    pub scores: Vec<u64>,
+    /// Shares of the same bins in training.
+    pub reference: Vec<f64>,
+    /// The tests, one for each input that the artifact has a reference of.
+    pub tests: Vec<DriftTest>,
+}
+
+/// One sequential test of a mean against the artifact's reference.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DriftTest {
+    /// Of what.
+    pub input: DriftInput,
+    /// Mean in training.
+    pub reference: f64,
+    /// How far the mean may lie from it.
+    pub margin: f64,
+    /// What was seen.
+    pub seen: InputDrift,
+}
+
+/// What a request looks like in one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum DriftInput {
+    /// Share of its words that the model was not trained on.
+    Novelty,
+    /// The model's uncertainty about it.
+    Uncertainty,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sums(pairs: u64) -> CalibrationSums {
+        let mut sums = CalibrationSums::of(Digest::of(b"model"));
+        for pair in 0..pairs {
+            let regret = if pair % 4 == 0 { 0.5 } else { 0.0 };
+            sums.regret.add(0.1, regret);
+            sums.coverage.add(pair % 4 != 0, pair % 10 != 0);
+            sums.observed.pairs += 1;
+            sums.observed.lightweight += 1;
+            sums.observed.regret += regret;
+            sums.pairs += 1;
+        }
+        sums
+    }
+
+    #[test]
+    fn pods_add_up_in_either_order() {
+        let (mut one, mut other) = (sums(12), sums(8));
+        one.merge(&sums(8));
+        other.merge(&sums(12));
+        assert_eq!(one, other);
+        assert_eq!((one.pairs, one.observed.regret), (20, sums(20).observed.regret));
+        assert!(one.is_sound());
+    }
+
+    #[test]
+    fn sums_that_no_counting_gives_are_told_from_others() {
+        assert!(sums(0).is_sound() && sums(5).is_sound());
+        let spoilt = |spoil: fn(&mut CalibrationSums)| {
+            let mut sums = sums(5);
+            spoil(&mut sums);
+            sums
+        };
+        for sums in [
+            spoilt(|sums| sums.pairs = 6),
+            spoilt(|sums| sums.observed.regret = 5.1),
+            spoilt(|sums| sums.observed.regret = f64::NAN),
+            spoilt(|sums| sums.observed.lightweight = 6),
+            spoilt(|sums| sums.observed.pairs = 6),
+            spoilt(|sums| sums.coverage.good_enough.covered = 9),
+        ] {
+            assert!(!sums.is_sound(), "{sums:?}");
+        }
+    }
+
+    #[test]
+    fn sums_read_back_as_they_were_written() {
+        let text = serde_json::to_string(&sums(7)).unwrap();
+        assert_eq!(serde_json::from_str::<CalibrationSums>(&text).unwrap(), sums(7));
+    }
+}
