@@ -84,6 +84,7 @@ fn assignment(beside: &Beside, old: AssignedModel, new: AssignedModel) -> Result
         stable: Some(old.clone()),
         trial: None,
         watch: None,
+        calibration: None,
     };
     match beside {
         Beside::Nothing => {}

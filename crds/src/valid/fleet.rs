@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
 use serde::Serialize;
 
+use super::GRADER_KEY_FILE;
 use crate::routing_policy::{Approval, KeyReference, OnDeadline, OnDelete, TrustedKey};
 
 /// Whose signatures make a model acceptable.
@@ -77,6 +78,31 @@ pub struct Fleet {
     pub api_keys: BTreeMap<String, KeyReference>,
     /// Where the grader's key is found, where audits need one.
     pub grader_key: Option<KeyReference>,
+}
+
+/// A key that every router is given as a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyFile {
+    /// Field of the spec that names it.
+    pub field: String,
+    /// Where it is found.
+    pub reference: KeyReference,
+}
+
+impl Fleet {
+    /// All keys that the spec refers to, by the name of the file a router finds them under.
+    pub fn key_files(&self) -> BTreeMap<String, KeyFile> {
+        let upstreams = self.api_keys.iter().map(|(candidate, reference)| {
+            let field = format!("spec.candidates[{candidate}].apiKeyRef");
+            (format!("upstream.{candidate}"), KeyFile { field, reference: reference.clone() })
+        });
+        let grader = self.grader_key.iter().map(|reference| {
+            let field = "spec.audit.grader.apiKeyRef".to_owned();
+            (GRADER_KEY_FILE.to_owned(), KeyFile { field, reference: reference.clone() })
+        });
+        upstreams.chain(grader).collect()
+    }
 }
 
 /// The fleet's memory.

@@ -8,7 +8,9 @@ pub use configuration::{
     Audit, BreakerSettings, Candidate, Configuration, Cost, DecisionRule, GRADER_KEY_FILE, Grader,
     GuardMargins, MicroDollars, Permille,
 };
-pub use fleet::{ApprovedStep, Commands, Fleet, History, Rollout, Shadow, Step, Trust, UnreadableApproval};
+pub use fleet::{
+    ApprovedStep, Commands, Fleet, History, KeyFile, Rollout, Shadow, Step, Trust, UnreadableApproval,
+};
 pub use parse::{commands, validate};
 
 use crate::names::{ModelName, PolicyName};

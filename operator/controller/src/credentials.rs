@@ -17,28 +17,28 @@ const FEEDBACK_BYTES: usize = 32;
 /// Data of a Secret.
 pub type Data = BTreeMap<String, ByteString>;
 
-/// The upstream keys as the users' Secrets hold them.
+/// The keys of upstreams and grader as the users' Secrets hold them.
 #[derive(Clone, Debug, Default)]
 pub struct UpstreamKeys {
-    /// By candidate.
+    /// By the file they are written as.
     pub found: BTreeMap<String, ByteString>,
-    /// Candidates whose Secret or key does not exist.
+    /// Files whose Secret or key does not exist.
     pub missing: BTreeSet<String>,
 }
 
-/// Takes the keys that the candidates refer to out of the Secrets, given by name.
+/// Takes the keys that are referred to, each under its file, out of the Secrets, given by name.
 pub fn upstream_keys(
     references: &BTreeMap<String, KeyReference>,
     secrets: &BTreeMap<&str, Data>,
 ) -> UpstreamKeys {
     let mut keys = UpstreamKeys::default();
-    for (candidate, reference) in references {
+    for (file, reference) in references {
         match secrets.get(reference.name.as_str()).and_then(|data| data.get(&reference.key)) {
             Some(value) => {
-                keys.found.insert(candidate.clone(), value.clone());
+                keys.found.insert(file.clone(), value.clone());
             }
             None => {
-                keys.missing.insert(candidate.clone());
+                keys.missing.insert(file.clone());
             }
         }
     }
@@ -53,8 +53,8 @@ pub fn wished(
 ) -> Data {
     let kept = live.and_then(|data| data.get(FEEDBACK_KEY)).filter(|key| key.0.len() == FEEDBACK_BYTES);
     let feedback = kept.cloned().unwrap_or_else(|| ByteString(fresh().to_vec()));
-    let upstream = keys.found.iter().map(|(candidate, key)| (format!("upstream.{candidate}"), key.clone()));
-    upstream.chain([(FEEDBACK_KEY.to_owned(), feedback)]).collect()
+    let found = keys.found.iter().map(|(file, key)| (file.clone(), key.clone()));
+    found.chain([(FEEDBACK_KEY.to_owned(), feedback)]).collect()
 }
 
 /// The Secret against what it should hold.
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn the_feedback_key_is_made_once_and_kept() {
         let first = wished(None, &keys(&[]), || [7; 32]);
-        let second = wished(Some(&first), &keys(&[("small", "k")]), || [8; 32]);
+        let second = wished(Some(&first), &keys(&[("upstream.small", "k")]), || [8; 32]);
         assert_eq!(second[FEEDBACK_KEY].0, [7; 32]);
         assert_eq!(second["upstream.small"].0, b"k");
     }

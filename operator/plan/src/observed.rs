@@ -62,7 +62,7 @@ pub struct Observed {
     pub tls: SecretState,
     /// Secret `<policy>-router-credentials`.
     pub credentials: SecretState,
-    /// Candidates whose `apiKeyRef` names a Secret or key that does not exist.
+    /// Files of keys whose `apiKeyRef` names a Secret or key that does not exist.
     pub missing_api_keys: BTreeSet<String>,
     /// The fleet's pods that are not being deleted.
     pub pods: Vec<ObservedPod>,

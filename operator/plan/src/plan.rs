@@ -53,7 +53,7 @@ pub enum Action {
     Apply(Child),
     /// Make or renew the Secret with the fleet's certificate.
     EnsureTls(TlsRequest),
-    /// Make or renew the Secret with the fleet's feedback key and the upstream keys.
+    /// Make or renew the Secret with the fleet's feedback key and the keys of upstreams and grader.
     EnsureCredentials(CredentialsRequest),
     /// Hand a model's bytes to a pod that lacks them.
     PutModel {
@@ -119,8 +119,8 @@ pub struct TlsRequest {
 pub struct CredentialsRequest {
     /// Name, namespace, labels and owner of the Secret.
     pub metadata: ObjectMeta,
-    /// Where each candidate's key is found, by candidate; written as `upstream.<candidate>`.
-    pub upstream_keys: BTreeMap<String, KeyReference>,
+    /// Where each key of an upstream, or of the grader, is found, by the file it is written as.
+    pub keys: BTreeMap<String, KeyReference>,
 }
 
 /// How loud an event is.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use tinydancer_crds::{
     Digest, Problem, RoutingPolicyStatus, ValidPolicy,
     conditions::{self, reasons},
-    routing_policy::OnDelete,
+    routing_policy::{KeyReference, OnDelete},
     valid::Commands,
 };
 use tinydancer_protocol::{Assignment, PROTOCOL_VERSION, PolicyIdentity};
@@ -300,11 +300,12 @@ fn hindrances(
         _ => {}
     }
     problems.extend(children::taken(&policy.identity, observed));
-    let keys = valid.iter().flat_map(|valid| &valid.fleet.api_keys);
-    problems.extend(keys.filter(|(name, _)| observed.missing_api_keys.contains(*name)).map(|(name, key)| {
+    let keys = valid.into_iter().flat_map(|valid| valid.fleet.key_files());
+    problems.extend(keys.filter(|(file, _)| observed.missing_api_keys.contains(file)).map(|(_, key)| {
+        let KeyReference { name, key: entry } = key.reference;
         Problem {
-            field: format!("spec.candidates[{name}].apiKeyRef"),
-            message: format!("must name a Secret with the key: there is no '{}' in '{}'", key.key, key.name),
+            field: key.field,
+            message: format!("must name a Secret with the key: there is no '{entry}' in '{name}'"),
             reason: reasons::API_KEY_NOT_FOUND,
         }
     }));

@@ -152,7 +152,9 @@ fn audits_reach_the_routers_with_their_grader_and_without_its_key() {
     let audit = valid.configuration.audit.clone().unwrap();
     assert_eq!((audit.permille.get(), audit.grader.timeout_seconds, audit.grader.api_key), (5, 30, true));
     assert_eq!(audit.grader.endpoint, "http://grader.llm.svc/grade");
-    assert_eq!(valid.fleet.grader_key.unwrap().key, "grader");
+    let keys = valid.fleet.key_files();
+    assert_eq!(keys.keys().collect::<Vec<_>>(), ["grader.key", "upstream.small"]);
+    assert_eq!(keys["grader.key"].field, "spec.audit.grader.apiKeyRef");
     let text = serde_json::to_string(&valid.configuration).unwrap();
     assert!(!text.contains("llm-keys"), "{text}");
     assert_eq!(serde_json::from_str::<Configuration>(&text).unwrap(), valid.configuration);

@@ -99,7 +99,8 @@ pub(super) async fn observe(
     let names = Names::of(name);
     let look = Look { world, namespace, names, uid };
     let valid = input.spec.as_ref().ok();
-    let references = valid.map(|valid| valid.fleet.api_keys.clone()).unwrap_or_default();
+    let references = valid.map(|valid| valid.fleet.key_files()).unwrap_or_default();
+    let references = references.into_iter().map(|(file, key)| (file, key.reference)).collect();
     world.filled().await;
     let (record, live, tls, keys_secret, upstream_keys) = futures::try_join!(
         look.record(),

@@ -17,6 +17,6 @@ pub(crate) fn tls(identity: &PolicyIdentity) -> TlsRequest {
 pub(crate) fn credentials(identity: &PolicyIdentity, valid: &ValidPolicy) -> CredentialsRequest {
     CredentialsRequest {
         metadata: meta::owned(identity, Names::of(&identity.name).credentials()),
-        upstream_keys: valid.fleet.api_keys.clone(),
+        keys: valid.fleet.key_files().into_iter().map(|(file, key)| (file, key.reference)).collect(),
     }
 }

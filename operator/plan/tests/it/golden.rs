@@ -46,7 +46,7 @@ fn action(action: &Action) -> Value {
         Action::Create(child) => json!(object("create", child.to_value())),
         Action::Apply(child) => json!(object("apply", child.to_value())),
         Action::EnsureTls(request) => json!({ "ensureTls": request.uri }),
-        Action::EnsureCredentials(request) => json!({ "ensureCredentials": request.upstream_keys }),
+        Action::EnsureCredentials(request) => json!({ "ensureCredentials": request.keys }),
         Action::PutModel { pod, digest } => json!(format!("put model {} to {}", digest.short(), pod.name)),
         Action::PutAssignment { pod, assignment } => json!({
             "to": pod.name,

@@ -141,7 +141,7 @@ fn a_secret_that_is_taken_keeps_the_fleet_from_being_made() {
 #[test]
 fn a_missing_upstream_key_is_named_and_the_fleet_is_made() {
     let mut world = World::new();
-    world.missing_api_keys.insert("small".to_owned());
+    world.missing_api_keys.insert("upstream.small".to_owned());
     let plan = world.tick();
     assert!(plan.actions.iter().any(|action| matches!(action, Action::Create(_))));
     stalls(&world, "ApiKeyNotFound", "spec.candidates[small].apiKeyRef");
@@ -151,7 +151,7 @@ fn a_missing_upstream_key_is_named_and_the_fleet_is_made() {
 fn a_cure_that_no_watch_tells_of_is_looked_for_more_often() {
     let mut world = World::settled();
     let settled = world.tick().wake;
-    world.missing_api_keys.insert("small".to_owned());
+    world.missing_api_keys.insert("upstream.small".to_owned());
     world.tick();
     let stalled = world.tick().wake;
     assert_eq!(stalled, world.settings.poll_interval * 5);
