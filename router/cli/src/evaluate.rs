@@ -1,98 +1,159 @@
 //! `tiny-dancer evaluate`.
 
+mod figure;
+mod table;
+
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
-use tinydancer_trainer::evaluate::{out_of_fold, with_model};
-use tinydancer_trainer::fit::Recipe;
-use tinydancer_trainer::folds::FOLDS;
-use tinydancer_trainer::metrics::Estimate;
-use tinydancer_trainer::report::{Method, Report};
+use tinydancer_trainer::data::Row;
+use tinydancer_trainer::scoreboard::{Embeddings, Partition, Settings, Subject, scoreboard, units};
 
 use crate::files;
-use crate::selection::{Making, Rows, progress};
+use crate::selection::{Evidence, Rows, progress};
 
-/// Measure how well a model routes, out-of-fold with 95 % bootstrap intervals, beside random, prompt length and
-/// always-Powerful.
+/// Measure how well a model routes, out-of-fold with 95 % bootstrap intervals, beside random, prompt length, n-gram
+/// regression, nearest neighbours, the seed's five features and the oracle.
 #[derive(Args)]
 pub(crate) struct Evaluate {
     #[command(flatten)]
     rows: Rows,
-    #[command(flatten)]
-    making: Making,
+    /// What the model looks at beside prompt statistics: `ngram` or `ngram,tags`. Left out: both ways if rows have tags.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    evidence: Vec<Evidence>,
+    /// Seeds, joined by commas; each deals the folds and trains anew.
+    #[arg(long, value_delimiter = ',', default_value = "1", visible_alias = "seed")]
+    seeds: Vec<u64>,
+    /// Outer folds: each row is asked about by models that were made without its fold.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(2..=50))]
+    folds: u8,
+    /// Fold by the values of this tag, such as `subject`: no row is asked about by a model that has seen its topic.
+    #[arg(long, value_name = "TAG")]
+    leave_out: Option<String>,
     /// Score the rows with this artifact instead of training in folds. With `--evidence ngram` tags are withheld.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Print JSON.
+    /// Embeddings of the prompts (.safetensors, one F16 or F32 tensor; row i belongs to line i of the data file), for
+    /// the baselines that need them.
+    #[arg(long, value_name = "FILE")]
+    embeddings: Option<PathBuf>,
+    /// What a call to Powerful costs, in calls to Lightweight.
+    #[arg(long, default_value_t = 100.0, value_parser = price_ratio)]
+    price_ratio: f64,
+    /// Leave the baselines out.
     #[arg(long)]
-    json: bool,
+    only: bool,
+    /// Write every figure to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Draw quality over the share of Powerful calls into this file.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+fn price_ratio(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(ratio) if ratio >= 1.0 && ratio.is_finite() => Ok(ratio),
+        _ => Err("must be a number of at least 1".to_owned()),
+    }
 }
 
 impl Evaluate {
     /// Evaluates and prints.
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let recipe = self.making.recipe()?;
         let model = self.model.as_deref().map(files::read_model).transpose()?;
         let rows = self.rows.load()?;
-        let report = match model {
-            Some((_, model)) => with_model(&rows, &model, recipe.tags, recipe.seed)?,
-            None => out_of_fold(&rows, recipe, &progress("evaluate", FOLDS * Recipe::units()))?,
+        let embeddings = self.embeddings(&rows)?;
+        let views = self.views(&rows)?;
+        let subject = match &model {
+            Some((_, model)) => Subject::Artifact { model, tags: views.contains(&true) },
+            None => Subject::Trained { views: &views },
         };
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
-        } else {
-            print(&report);
+        let settings = self.settings();
+        let progress = progress("evaluate", units(subject, embeddings.as_ref(), &settings));
+        let board = scoreboard(&rows, embeddings.as_ref(), subject, &settings, &progress)?;
+        print!("{}", table::render(&board));
+        if embeddings.is_none() && !self.only {
+            println!(
+                "\nkNN is left out: give the embeddings of the prompts with --embeddings FILE to see it."
+            );
+        }
+        if let Some(path) = &self.json {
+            files::write(path, format!("{}\n", serde_json::to_string_pretty(&board)?).as_bytes())?;
+        }
+        if let Some(path) = &self.svg {
+            files::write(path, figure::draw(&board).as_bytes())?;
         }
         Ok(())
     }
-}
 
-fn print(report: &Report) {
-    println!("{} rows, {}", report.rows, method(report.method));
-    println!("data {}", report.data);
-    println!();
-    println!("{:<16} {:<22} {:<22} {:<22} ECE", "router", "APGR", "CPT50", "CPT80");
-    for figures in &report.routers {
-        let ece = figures.ece.map_or_else(|| "-".to_owned(), |ece| interval(&ece));
-        println!(
-            "{:<16} {:<22} {:<22} {:<22} {ece}",
-            figures.router,
-            interval(&figures.apgr),
-            interval(&figures.cpt50),
-            interval(&figures.cpt80),
+    fn settings(&self) -> Settings {
+        Settings {
+            seeds: self.seeds.clone(),
+            folds: usize::from(self.folds),
+            partition: self.leave_out.clone().map_or(Partition::Random, Partition::LeaveOut),
+            price_ratio: self.price_ratio,
+            baselines: !self.only,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    /// Whether tags are shown, for each way to look at a prompt that is asked for.
+    fn views(&self, rows: &[Row]) -> anyhow::Result<Vec<bool>> {
+        if self.evidence.is_empty() {
+            let tagged = rows.iter().any(|row| row.tags().next().is_some());
+            return Ok(if tagged { vec![false, true] } else { vec![false] });
+        }
+        anyhow::ensure!(
+            self.evidence.contains(&Evidence::Ngram),
+            "--evidence must contain ngram: tags alone say nothing about a prompt without any"
         );
+        Ok(vec![self.evidence.contains(&Evidence::Tags)])
     }
-    println!();
-    println!("APGR above prompt length, paired: {}", interval(&report.gain_over_length));
-    println!();
-    println!("{:<18} {:<22} {:<22} quality", "promised regret", "regret", "calls to Powerful");
-    for promise in &report.promises {
-        println!(
-            "{:<18} {:<22} {:<22} {}",
-            format!("{:.3}", f64::from(promise.permille) / 1000.0),
-            interval(&promise.regret),
-            interval(&promise.powerful_share),
-            interval(&promise.quality),
-        );
-    }
-    println!("{:<18} {:<22} {:<22} {:.3}", "always Powerful", "0", "1", report.always_powerful);
-    println!("{:<18} {:<22} {:<22} {:.3}", "always Lightweight", "", "0", report.always_lightweight);
-}
 
-fn method(method: Method) -> &'static str {
-    match method {
-        Method::OutOfFold => {
-            "out-of-fold: each row is scored by an artifact that was fitted, stopped and calibrated without its fold"
-        }
-        Method::InSample => {
-            "IN-SAMPLE: the model was trained on exactly these rows, so these figures flatter it"
-        }
-        Method::OtherRows => {
-            "not the rows the model was trained on as a whole; whether some of them were among those is not known"
-        }
+    fn embeddings(&self, rows: &[Row]) -> anyhow::Result<Option<Embeddings>> {
+        let Some(path) = &self.embeddings else { return Ok(None) };
+        let lines =
+            lines(&self.rows.load_all()?, rows).context("failed to find the rows in their own file")?;
+        Ok(Some(Embeddings::load(path, &lines)?))
     }
 }
 
-fn interval(estimate: &Estimate) -> String {
-    format!("{:.3} [{:.3}, {:.3}]", estimate.value, estimate.low, estimate.high)
+/// Where each of `selected` is among `all`, of which they are a part in the same order. A row that is there twice has
+/// the same prompt and so the same embedding.
+fn lines(all: &[Row], selected: &[Row]) -> Option<Vec<usize>> {
+    let mut rest = all.iter().enumerate();
+    selected.iter().map(|row| rest.find(|(_, other)| *other == row).map(|(line, _)| line)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(prompt: &str) -> Row {
+        Row {
+            task: String::new(),
+            subject: String::new(),
+            prompt: prompt.to_owned(),
+            lightweight: 0.0,
+            powerful: 1.0,
+        }
+    }
+
+    #[test]
+    fn rows_are_found_in_the_order_of_the_file() {
+        let all = ["a", "b", "a", "c"].map(row);
+        assert_eq!(lines(&all, &["a", "c"].map(row)), Some(vec![0, 3]));
+        assert_eq!(lines(&all, &all), Some(vec![0, 1, 2, 3]));
+        assert_eq!(lines(&all, &["c", "a"].map(row)), None);
+    }
+
+    #[test]
+    fn a_price_ratio_below_one_is_refused() {
+        assert_eq!(price_ratio("16.7"), Ok(16.7));
+        for text in ["0.5", "nan", "inf", "x"] {
+            assert!(price_ratio(text).is_err(), "{text}");
+        }
+    }
 }

@@ -27,6 +27,11 @@ impl Rows {
         let selection = Selection { splits: self.split.clone(), tasks: self.tasks.clone() };
         Ok(data::load(&self.data, &selection)?)
     }
+
+    /// Reads every row of the file, whatever is selected.
+    pub(crate) fn load_all(&self) -> anyhow::Result<Vec<Row>> {
+        Ok(data::load(&self.data, &Selection::default())?)
+    }
 }
 
 /// What a model looks at beside the statistics of the prompt.

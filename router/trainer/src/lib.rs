@@ -20,6 +20,7 @@ pub mod ngram;
 pub mod progress;
 pub mod random;
 pub mod report;
+pub mod scoreboard;
 pub mod tables;
 pub mod tags;
 pub mod train;

@@ -1,0 +1,95 @@
+//! The product itself: an artifact that is trained in the fold, or one that exists.
+
+use tinydancer_engine::artifact::WriteError;
+use tinydancer_engine::{DecisionRule, Features, Model, Tier};
+
+use super::{Decided, Fold, Judged, PROMISES, Router, RouterError};
+use crate::assemble::{Identity, assemble};
+use crate::corpus::Example;
+use crate::data::{self, Row};
+use crate::fit::{Recipe, fit};
+
+/// Trained in each fold, all steps from tables to calibration, and judged by the bytes that would be shipped.
+pub(in crate::scoreboard) struct Network {
+    /// Whether it reads tags.
+    pub(in crate::scoreboard) tags: bool,
+}
+
+impl Router for Network {
+    fn name(&self) -> String {
+        format!("tiny dancer, {}", view(self.tags))
+    }
+
+    fn about(&self) -> String {
+        "the artifact that `train` makes: FastGRNN over prompt statistics and evidence, calibrated".to_owned()
+    }
+
+    fn units(&self) -> usize {
+        Recipe::units()
+    }
+
+    fn judge(&self, fold: &Fold) -> Result<Vec<Judged>, RouterError> {
+        let recipe = Recipe { tags: self.tags, seed: fold.seed, threads: fold.threads };
+        let known: Vec<Example> = fold.known.iter().map(|row| fold.corpus.examples[*row].clone()).collect();
+        let fitted = fit(&known, recipe, fold.progress);
+        let identity = Identity {
+            name: "fold".to_owned(),
+            version: fold.index.to_string(),
+            data: data::digest(&[]),
+            seed: fold.seed,
+            parent: None,
+        };
+        let model = Model::from_bytes(&assemble(&fitted, identity)?).map_err(WriteError::from)?;
+        fold.tested.iter().map(|row| judge(&model, &fold.corpus.rows[*row], self.tags, *row)).collect()
+    }
+}
+
+/// An artifact as it is.
+pub(in crate::scoreboard) struct Artifact<'a> {
+    /// The model.
+    pub(in crate::scoreboard) model: &'a Model,
+    /// Whether it is shown the tags.
+    pub(in crate::scoreboard) tags: bool,
+    /// Whether it was trained on exactly these rows.
+    pub(in crate::scoreboard) in_sample: bool,
+}
+
+impl Router for Artifact<'_> {
+    fn name(&self) -> String {
+        let sample = if self.in_sample { ", IN-SAMPLE" } else { "" };
+        format!("{}, {}{sample}", self.model.metadata().name, view(self.tags))
+    }
+
+    fn about(&self) -> String {
+        if self.in_sample {
+            "the artifact given; it was trained on exactly these rows, so its figures flatter it".to_owned()
+        } else {
+            "the artifact given; it was not trained on these rows as a whole, whether on some is not known"
+                .to_owned()
+        }
+    }
+
+    fn judge(&self, fold: &Fold) -> Result<Vec<Judged>, RouterError> {
+        fold.progress.advance(self.units());
+        fold.tested.iter().map(|row| judge(self.model, &fold.corpus.rows[*row], self.tags, *row)).collect()
+    }
+}
+
+fn view(tags: bool) -> &'static str {
+    if tags { "text + tags" } else { "text" }
+}
+
+fn judge(model: &Model, row: &Row, tags: bool, index: usize) -> Result<Judged, RouterError> {
+    let features = Features::extract(&row.prompt, row.tags().filter(|_| tags));
+    let score = model.score(&features).map_err(|source| RouterError::Score { row: index, source })?;
+    let decide = |permille| model.decide(&score, &DecisionRule::Risk { permille });
+    Ok(Judged {
+        score: f64::from(score.score),
+        confidence: Some(f64::from(score.confidence())),
+        decided: Some(Decided {
+            lightweight: PROMISES.map(|permille| decide(permille).tier == Tier::Lightweight),
+            novel: decide(PROMISES[0]).abstained,
+            set: None,
+        }),
+    })
+}
