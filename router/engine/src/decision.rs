@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::calibration::Calibration;
+use crate::calibration::{Calibration, ConformalSet};
 
 /// A class of upstream models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -14,12 +14,17 @@ pub enum Tier {
 }
 
 /// How a policy decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum DecisionRule {
     /// By a promised mean loss of quality against always-Powerful, in thousandths.
     Risk {
         /// The promise.
         permille: u16,
+    },
+    /// By a threshold on the score that was found online, in place of the artifact's for a promised risk.
+    Score {
+        /// Lightweight if the score is at most this.
+        lambda: f32,
     },
     /// By the probability that Lightweight is good enough, in thousandths.
     Thresholds {
@@ -43,6 +48,14 @@ pub struct Score {
     pub score: f32,
     /// `min(p3, 1 - p3)`.
     pub uncertainty: f32,
+    /// Share of the prompt's distinct words that the model has never seen; nothing for a model without a
+    /// filter or a prompt of fewer than four distinct words.
+    pub novelty: Option<f32>,
+    /// The model was not made for such a prompt: too many unseen words, or too far from every prototype.
+    pub novel: bool,
+    /// The labels that cannot be ruled out, at the artifact's first coverage; nothing for a model without
+    /// conformal sets.
+    pub set: Option<ConformalSet>,
 }
 
 impl Score {
@@ -66,6 +79,8 @@ pub enum Reason {
     ConfidentWithFallback,
     /// The confidence reaches neither.
     NotConfident,
+    /// The prompt is too unlike what the model was made from.
+    Novel,
     /// There is no model, or it failed on this request.
     NotClassified,
 }
@@ -79,6 +94,7 @@ impl Reason {
             Self::Confident => "confident",
             Self::ConfidentWithFallback => "confident_with_fallback",
             Self::NotConfident => "not_confident",
+            Self::Novel => "novel",
             Self::NotClassified => "not_classified",
         }
     }
@@ -93,7 +109,7 @@ pub struct Decision {
     pub fallback: bool,
     /// Why.
     pub reason: Reason,
-    /// The engine could not classify the request. A rule over a score never abstains.
+    /// The engine could not classify the request, or the prompt is too novel for its word to count.
     pub abstained: bool,
 }
 
@@ -101,6 +117,10 @@ impl Decision {
     /// The decision where there is no model or it failed: Powerful, which costs money but no quality.
     pub const UNCLASSIFIED: Self =
         Self { tier: Tier::Powerful, fallback: false, reason: Reason::NotClassified, abstained: true };
+
+    /// The decision where the prompt is too novel: what a model says about it is no better than chance.
+    pub const NOVEL: Self =
+        Self { tier: Tier::Powerful, fallback: false, reason: Reason::Novel, abstained: true };
 
     fn lightweight(fallback: bool, reason: Reason) -> Self {
         Self { tier: Tier::Lightweight, fallback, reason, abstained: false }
@@ -113,14 +133,12 @@ impl Decision {
 
 /// Decides by a rule. The calibration is that of the model which gave the score.
 pub fn decide(score: &Score, rule: &DecisionRule, calibration: &Calibration) -> Decision {
+    if score.novel {
+        return Decision::NOVEL;
+    }
     match *rule {
-        DecisionRule::Risk { permille } => {
-            if calibration.lambda(permille).is_some_and(|lambda| score.score <= lambda) {
-                Decision::lightweight(false, Reason::BelowRiskThreshold)
-            } else {
-                Decision::powerful(Reason::AboveRiskThreshold)
-            }
-        }
+        DecisionRule::Risk { permille } => by_score(score.score, calibration.lambda(permille)),
+        DecisionRule::Score { lambda } => by_score(score.score, Some(lambda)),
         DecisionRule::Thresholds { confidence_permille, fallback_permille } => {
             if reaches(score.good_enough, confidence_permille) {
                 Decision::lightweight(false, Reason::Confident)
@@ -130,6 +148,14 @@ pub fn decide(score: &Score, rule: &DecisionRule, calibration: &Calibration) -> 
                 Decision::powerful(Reason::NotConfident)
             }
         }
+    }
+}
+
+fn by_score(score: f32, lambda: Option<f32>) -> Decision {
+    if lambda.is_some_and(|lambda| score <= lambda) {
+        Decision::lightweight(false, Reason::BelowRiskThreshold)
+    } else {
+        Decision::powerful(Reason::AboveRiskThreshold)
     }
 }
 
@@ -147,11 +173,25 @@ mod tests {
 
     fn calibration(risk: &[(u16, f32)]) -> Calibration {
         let risk = risk.iter().map(|&(permille, lambda)| RiskThreshold { permille, lambda }).collect();
-        Calibration { heads: [HeadCalibration { scale: 1.0, offset: 0.0 }; 3], risk, samples: 1 }
+        Calibration {
+            heads: [HeadCalibration { scale: 1.0, offset: 0.0 }; 3],
+            risk,
+            sets: vec![],
+            samples: 1,
+        }
     }
 
     fn score(score: f32, good_enough: f32) -> Score {
-        Score { lightweight_right: 0.5, powerful_right: 0.5, good_enough, score, uncertainty: 0.5 }
+        Score {
+            lightweight_right: 0.5,
+            powerful_right: 0.5,
+            good_enough,
+            score,
+            uncertainty: 0.5,
+            novelty: None,
+            novel: false,
+            set: None,
+        }
     }
 
     fn by_risk(value: f32, permille: u16) -> Decision {
@@ -171,6 +211,33 @@ mod tests {
     }
 
     #[test]
+    fn an_online_threshold_stands_in_for_that_of_the_artifact() {
+        let by_lambda =
+            |value, lambda| decide(&score(value, 0.5), &DecisionRule::Score { lambda }, &calibration(&[]));
+        assert_eq!(by_lambda(0.3, 0.3), Decision::lightweight(false, Reason::BelowRiskThreshold));
+        assert_eq!(by_lambda(0.300_01, 0.3), Decision::powerful(Reason::AboveRiskThreshold));
+        assert_eq!(by_lambda(-0.9, -1.0), Decision::powerful(Reason::AboveRiskThreshold));
+        assert_eq!(by_lambda(0.0, f32::NAN), Decision::powerful(Reason::AboveRiskThreshold));
+    }
+
+    #[test]
+    fn a_novel_prompt_goes_to_powerful_by_every_rule_and_the_model_abstains() {
+        let novel = Score { novel: true, ..score(-1.0, 1.0) };
+        let rules = [
+            DecisionRule::Risk { permille: 1000 },
+            DecisionRule::Score { lambda: 2.0 },
+            DecisionRule::Thresholds { confidence_permille: 0, fallback_permille: 0 },
+        ];
+        for rule in rules {
+            let decision = decide(&novel, &rule, &calibration(&[(0, 2.0)]));
+            assert_eq!(decision, Decision::NOVEL);
+            assert!(decision.abstained && decision.tier == Tier::Powerful && !decision.fallback);
+            let known = decide(&Score { novel: false, ..novel }, &rule, &calibration(&[(0, 2.0)]));
+            assert_eq!(known.tier, Tier::Lightweight);
+        }
+    }
+
+    #[test]
     fn a_promise_that_no_threshold_keeps_sends_everything_to_powerful() {
         assert_eq!(by_risk(-1.0, 19), Decision::powerful(Reason::AboveRiskThreshold));
     }
@@ -185,7 +252,9 @@ mod tests {
 
     #[test]
     fn a_reason_is_written_the_same_way_everywhere() {
-        for reason in [Reason::BelowRiskThreshold, Reason::ConfidentWithFallback, Reason::NotClassified] {
+        for reason in
+            [Reason::BelowRiskThreshold, Reason::ConfidentWithFallback, Reason::Novel, Reason::NotClassified]
+        {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
         }
     }

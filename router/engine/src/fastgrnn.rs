@@ -7,10 +7,7 @@
 //! h_t = z_t * h_(t-1) + (sigmoid(zeta) * (1 - z_t) + sigmoid(nu)) * c_t
 //! ```
 
-/// The logistic function.
-pub fn sigmoid(value: f32) -> f32 {
-    1.0 / (1.0 + (-value).exp())
-}
+use crate::numerics::{sigmoid, tanh};
 
 /// The weights of a cell with `I` inputs and `H` hidden units.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,10 +58,14 @@ impl<const I: usize, const H: usize> Cell<I, H> {
         let mut sums = [0.0; H];
         accumulate(&mut sums, &self.w_by_input, input);
         accumulate(&mut sums, &self.u_by_input, state);
-        let units = state.iter_mut().zip(sums).zip(self.bias_gate.iter().zip(&self.bias_update));
-        for ((hidden, sum), (bias_gate, bias_update)) in units {
-            let gate = sigmoid(sum + bias_gate);
-            let update = (sum + bias_update).tanh();
+        let (mut gates, mut updates) = (sums, sums);
+        for (gate, bias) in gates.iter_mut().zip(&self.bias_gate) {
+            *gate = sigmoid(*gate + bias);
+        }
+        for (update, bias) in updates.iter_mut().zip(&self.bias_update) {
+            *update = tanh(*update + bias);
+        }
+        for ((hidden, gate), update) in state.iter_mut().zip(gates).zip(updates) {
             *hidden = gate * *hidden + (self.zeta * (1.0 - gate) + self.nu) * update;
         }
     }

@@ -10,11 +10,14 @@ pub mod breaker;
 pub mod calibration;
 pub mod decision;
 pub mod digest;
+pub mod embedding;
 pub mod evidence;
 pub mod fastgrnn;
 pub mod features;
 pub mod model;
 pub mod network;
+pub mod novelty;
+pub mod numerics;
 pub mod schema;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

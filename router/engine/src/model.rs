@@ -1,12 +1,14 @@
 //! A model that may run: read from an artifact, every check passed.
 
-use crate::artifact::{self, LoadError, Metadata, ModelParts, NgramParts, TagParts};
+use crate::artifact::{self, LoadError, Metadata, ModelParts};
 use crate::calibration::Reference;
 use crate::decision::{Decision, DecisionRule, Score, decide};
 use crate::digest::Digest;
-use crate::evidence::{Evidence, NgramScores, TagCounts};
-use crate::features::{Features, NGRAM_BUCKETS};
+use crate::embedding::EmbeddingSpace;
+use crate::evidence::{EvidenceSource, NgramTables, Prototypes, ReadOut, TagTable};
+use crate::features::Features;
 use crate::network::{HEADS, Network};
+use crate::novelty::WordFilter;
 use crate::uncertainty;
 
 /// A verified model. Immutable; share it behind an `Arc`.
@@ -16,7 +18,10 @@ pub struct Model {
     metadata: Metadata,
     network: Network,
     ngrams: Option<NgramTables>,
-    tags: Option<TagParts>,
+    tags: Option<TagTable>,
+    prototypes: Option<Prototypes>,
+    read_out: Option<ReadOut>,
+    words: Option<WordFilter>,
 }
 
 /// A model failed on one request.
@@ -27,6 +32,14 @@ pub enum ScoreError {
     NonFinite {
         /// The first head it happened to.
         head: usize,
+    },
+    /// The embedding supplied is of another space.
+    #[error("an embedding for this model must have {expected} numbers, this one has {found}")]
+    Dimensions {
+        /// Numbers of the embeddings it was made with.
+        expected: usize,
+        /// Numbers of the embedding supplied.
+        found: usize,
     },
 }
 
@@ -44,12 +57,19 @@ impl Model {
 
     /// A model without a file: enough to compute the known answers of one that is being written.
     pub(crate) fn unchecked(parts: &ModelParts, metadata: Metadata) -> Self {
+        let embedding = parts.embedding.as_ref();
+        let dimensions = embedding.map_or(0, |embedding| embedding.space.dimensions);
+        let prototypes = embedding.and_then(|embedding| embedding.prototypes.as_ref());
+        let read_out = embedding.and_then(|embedding| embedding.read_out.as_ref());
         Self {
             digest: Digest::of(&[]),
             metadata,
             network: Network::new(&parts.network),
             ngrams: parts.ngrams.as_ref().map(NgramTables::new),
-            tags: parts.tags.clone(),
+            tags: parts.tags.as_ref().map(TagTable::new),
+            prototypes: prototypes.map(|prototypes| Prototypes::new(prototypes, dimensions)),
+            read_out: read_out.map(|read_out| ReadOut::new(read_out, dimensions)),
+            words: parts.novelty.as_ref().map(|novelty| novelty.filter.clone()),
         }
     }
 
@@ -68,86 +88,89 @@ impl Model {
         &self.metadata.reference
     }
 
+    /// The embeddings the model reads; nothing if it reads none, and then one that is supplied changes
+    /// nothing.
+    pub fn embedding_space(&self) -> Option<&EmbeddingSpace> {
+        self.metadata.embedding.as_ref()
+    }
+
+    /// How many of the request's tags the model has counted.
+    pub fn known_tags(&self, features: &Features) -> usize {
+        self.tags.as_ref().map_or(0, |tags| tags.known(features))
+    }
+
+    /// The share of the prompt's distinct words that the model has never seen, 0 to 1; nothing without a
+    /// filter or under four distinct words.
+    pub fn novelty(&self, features: &Features) -> Option<f32> {
+        self.words.as_ref()?.novelty(features.words())
+    }
+
+    /// What the model looks up, in the order of the steps.
+    fn sources(&self) -> impl Iterator<Item = &dyn EvidenceSource> {
+        fn known(source: &Option<impl EvidenceSource>) -> Option<&dyn EvidenceSource> {
+            source.as_ref().map(|source| source as &dyn EvidenceSource)
+        }
+        let sources =
+            [known(&self.ngrams), known(&self.tags), known(&self.prototypes), known(&self.read_out)];
+        sources.into_iter().flatten()
+    }
+
     /// The uncalibrated logits; not finite if extreme weights meet an extreme prompt.
     pub fn logits(&self, features: &Features) -> [f32; HEADS] {
-        let ngrams = self.ngrams.as_ref().and_then(|tables| tables.evidence(features.ngrams()));
-        let tags = self.tags.as_ref().and_then(|tags| tag_evidence(tags, features.tags()));
-        self.network.logits(features.statistics(), ngrams.into_iter().chain(tags))
+        let evidence = self.sources().filter_map(|source| source.evidence(features));
+        self.network.logits(features.statistics(), evidence)
     }
 
     /// Scores a request. Allocates nothing.
     ///
     /// # Errors
-    /// [`ScoreError::NonFinite`] if a logit is infinite or no number.
+    /// [`ScoreError`] if the embedding supplied is of another space than the model's, or if a logit is
+    /// infinite or no number.
     pub fn score(&self, features: &Features) -> Result<Score, ScoreError> {
+        self.check_embedding(features)?;
         let logits = self.logits(features);
         if let Some(head) = logits.iter().position(|logit| !logit.is_finite()) {
             return Err(ScoreError::NonFinite { head });
         }
-        let [lightweight_right, powerful_right, good_enough] =
-            self.metadata.calibration.probabilities(logits);
+        let calibration = &self.metadata.calibration;
+        let [lightweight_right, powerful_right, good_enough] = calibration.probabilities(logits);
+        let novelty = self.novelty(features);
         Ok(Score {
             lightweight_right,
             powerful_right,
             good_enough,
             score: (powerful_right - lightweight_right) + (1.0 - good_enough),
             uncertainty: uncertainty::of(good_enough),
+            novelty,
+            novel: self.is_novel(features, novelty),
+            set: calibration.sets.first().map(|sets| sets.at(good_enough)),
         })
+    }
+
+    fn check_embedding(&self, features: &Features) -> Result<(), ScoreError> {
+        let (Some(space), Some(embedding)) = (self.embedding_space(), features.embedding()) else {
+            return Ok(());
+        };
+        if embedding.len() == space.dimensions {
+            Ok(())
+        } else {
+            Err(ScoreError::Dimensions { expected: space.dimensions, found: embedding.len() })
+        }
+    }
+
+    /// Too many unseen words, or an embedding that is too far from every prototype.
+    fn is_novel(&self, features: &Features, novelty: Option<f32>) -> bool {
+        let limit = self.metadata.novelty;
+        let strange = limit.zip(novelty).is_some_and(|(limit, novelty)| limit.is_exceeded_by(novelty));
+        let similarity = self.prototypes.as_ref().and_then(|prototypes| prototypes.similarity(features));
+        let far = self.embedding_space().zip(similarity);
+        strange || far.is_some_and(|(space, similarity)| similarity < space.least_similarity)
     }
 
     /// Decides by a rule on a score that this model gave.
     pub fn decide(&self, score: &Score, rule: &DecisionRule) -> Decision {
         decide(score, rule, &self.metadata.calibration)
     }
-}
-
-/// Both n-gram tables, side by side by bucket.
-#[derive(Debug, Clone)]
-struct NgramTables {
-    /// Lightweight and Powerful of each bucket, [`NGRAM_BUCKETS`] long.
-    buckets: Box<[[i8; 2]]>,
-    scale: [f32; 2],
-    offset: [f32; 2],
-}
-
-impl NgramTables {
-    fn new(parts: &NgramParts) -> Self {
-        let mut buckets = vec![[0; 2]; NGRAM_BUCKETS].into_boxed_slice();
-        let pairs = parts.lightweight.iter().zip(&parts.powerful);
-        for (bucket, (&lightweight, &powerful)) in buckets.iter_mut().zip(pairs) {
-            *bucket = [lightweight, powerful];
-        }
-        Self { buckets, scale: parts.scale, offset: parts.offset }
-    }
-
-    /// The evidence of these distinct buckets; none without an n-gram.
-    fn evidence(&self, found: &[u16]) -> Option<Evidence> {
-        if found.is_empty() {
-            return None;
-        }
-        let mut sums = [0_i32; 2];
-        for &bucket in found {
-            let [lightweight, powerful] = self.buckets[usize::from(bucket)];
-            sums[0] += i32::from(lightweight);
-            sums[1] += i32::from(powerful);
-        }
-        let root = (found.len() as f32).sqrt();
-        let score = |tier: usize| self.offset[tier] + self.scale[tier] * (sums[tier] as f32) / root;
-        Some(Evidence::of_ngrams(NgramScores { lightweight: score(0), powerful: score(1) }, found.len()))
-    }
-}
-
-/// The evidence of the tags that the model has counted; none if it knows none of them.
-fn tag_evidence(tags: &TagParts, found: &[u64]) -> Option<Evidence> {
-    let mut total = TagCounts::default();
-    let mut known = false;
-    for bucket in found {
-        let Ok(index) = tags.buckets.binary_search(bucket) else { continue };
-        let Some(&[requests, gain, good_enough]) = tags.counts.get(index) else { continue };
-        total += TagCounts { requests, gain, good_enough };
-        known = true;
-    }
-    known.then(|| Evidence::of_tags(total, tags.overall, tags.prior))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::evidence::{Evidence, INPUTS};
 use crate::fastgrnn::{Cell, CellWeights, accumulate, transposed};
 use crate::features::STATISTICS;
+use crate::numerics::tanh;
 
 /// Hidden units.
 pub const HIDDEN: usize = 16;
@@ -77,6 +78,9 @@ impl Network {
         }
         let mut state = self.h0_bias;
         accumulate(&mut state, &self.h0_by_input, &normalised);
-        state.map(f32::tanh)
+        for hidden in &mut state {
+            *hidden = tanh(*hidden);
+        }
+        state
     }
 }

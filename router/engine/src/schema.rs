@@ -6,8 +6,9 @@
 use std::fmt::Write as _;
 
 use crate::digest::Digest;
-use crate::evidence::{INPUTS, SOURCES};
-use crate::features::{NGRAM_BUCKETS, NGRAM_WINDOW_BYTES, STATISTIC_NAMES, ngram, statistics};
+use crate::evidence::{INPUTS, NEAREST, SHARPNESS, SOURCES};
+use crate::features::{NGRAM_BUCKETS, NGRAM_WINDOW_BYTES, STATISTIC_NAMES, ngram, statistics, words};
+use crate::novelty;
 
 /// Parts of the meaning that no constant of the code says. Raise the number behind a line when
 /// what it describes changes.
@@ -19,13 +20,19 @@ n-gram score: offset + scale * sum / sqrt(n) (1)
 NGram: p_powerful - p_lightweight; 1 - value clipped to 0..1; log(1 + n) (1)
 tag bucket: little endian start of sha256 of tag NUL key NUL value (1)
 Tag: shrunk mean of q_P - q_L; shrunk share of good enough; log(1 + count) (1)
-input: value, good enough, weight, one-hot of NGram, Tag, reserved, reserved, reserved (1)
+embedding: scaled to length 1; scalar products in f32, eight lanes, then lane by lane (1)
+Prototype: counts of the nearest cells by cosine, times exp(sharpness * (cosine - best cosine)), shrunk as Tag; log(1 + weighted count) (1)
+ReadOut: offset + scale * weight . embedding; as NGram; 0 (1)
+word hash: FNV-1a 64 of the word in ASCII lower case, 1 for 0 (1)
+novelty: share of distinct words not in the filter; bits first + i * (step | 1) of the halves of splitmix64's mixed hash (1)
+input: value, good enough, weight, one-hot of NGram, Tag, Prototype, ReadOut, reserved (2)
+functions: exp, sigmoid, tanh, log(1 + x) in f64 without fused operations, rounded once to f32 (1)
 heads: Lightweight right, Powerful right, Lightweight good enough (1)
 ";
 
 /// The text.
 pub fn text() -> String {
-    let mut text = String::from("tinydancer/features/v1\n");
+    let mut text = String::from("tinydancer/features/v2\n");
     let mut line = |name: &str, value: String| {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{name}: {value}");
@@ -35,13 +42,18 @@ pub fn text() -> String {
     line("math block", format!("{:?}", statistics::MATH_BLOCK));
     line("negations", statistics::NEGATIONS.join(" "));
     line("code words", statistics::CODE_WORDS.join(" "));
-    line("distinct words", statistics::DISTINCT_WORDS.to_string());
+    line("distinct words", words::DISTINCT_WORDS.to_string());
     line("very long", statistics::VERY_LONG.to_string());
     line("n-gram lengths", format!("{:?}", ngram::LENGTHS));
     line("n-gram buckets", NGRAM_BUCKETS.to_string());
     line("n-gram window", NGRAM_WINDOW_BYTES.to_string());
     line("inputs", INPUTS.to_string());
     line("sources", SOURCES.to_string());
+    line("nearest cells", NEAREST.to_string());
+    line("sharpness", SHARPNESS.to_string());
+    line("filter bits", novelty::FILTER_BITS.to_string());
+    line("filter bits of a word", novelty::BITS_PER_WORD.to_string());
+    line("least words", novelty::LEAST_WORDS.to_string());
     text + MEANING
 }
 
@@ -58,7 +70,7 @@ mod tests {
     /// change it only together with them.
     #[test]
     fn the_meaning_of_the_features_has_not_changed() {
-        let known = "5c33c41684b8303b890a3a6c5f877b80059c57752712bddc17473aa68a2a11aa";
+        let known = "ada96e3e2aefefe33c2bcfbaee4cbbfe1e18ef7606ed8dc33c8090d8f384f397";
         assert_eq!(digest().to_hex(), known, "{}", text());
     }
 }

@@ -5,12 +5,19 @@
 
 use std::collections::BTreeMap;
 
-use crate::artifact::{self, MetadataParts, ModelParts, NgramParts, Probe, TagParts, WriteError};
-use crate::calibration::{Calibration, EscalationShare, HeadCalibration, Reference, RiskThreshold};
+use crate::artifact::{
+    self, EmbeddingParts, MetadataParts, ModelParts, NgramParts, NoveltyParts, Precision, Probe,
+    PrototypeParts, ReadOutParts, TagParts, WriteError,
+};
+use crate::calibration::{
+    Calibration, ConformalSets, EscalationShare, HeadCalibration, Reference, RiskThreshold, SCORE_BINS,
+};
 use crate::digest::Digest;
+use crate::embedding::EmbeddingSpace;
 use crate::fastgrnn::CellWeights;
 use crate::features::{NGRAM_BUCKETS, tag_bucket};
 use crate::network::NetworkWeights;
+use crate::novelty::{FILTER_BYTES, NoveltyLimit, WordFilter};
 
 /// A tag that the models of [`parts`] have counted.
 pub const KNOWN_TAG: (&str, &str) = ("task", "algebra");
@@ -20,10 +27,11 @@ pub const KNOWN_TAG: (&str, &str) = ("task", "algebra");
 /// # Errors
 /// Never in practice; the writer's error is handed on.
 pub fn artifact(version: &str, seed: u64) -> Result<Vec<u8>, WriteError> {
-    artifact::write(&parts(seed), &metadata(version, seed))
+    artifact::write(&parts(seed), &metadata(version, seed), Precision::F32)
 }
 
-/// Weights with n-gram tables and two counted tags.
+/// Weights with n-gram tables, two counted tags, and a filter that knows every word, so that no prompt is
+/// novel.
 pub fn parts(seed: u64) -> ModelParts {
     let mut numbers = Numbers(seed);
     let network = network(&mut numbers);
@@ -34,7 +42,26 @@ pub fn parts(seed: u64) -> ModelParts {
     buckets.sort_unstable();
     let counts = vec![[40.0, 10.0, 25.0], [12.0, -1.0, 11.0]];
     let tags = TagParts { buckets, counts, overall: [0.2, 0.7], prior: 20.0 };
-    ModelParts { network, ngrams: Some(ngrams), tags: Some(tags) }
+    let filter = WordFilter::from_bytes([u8::MAX; FILTER_BYTES]);
+    let novelty = NoveltyParts { filter, limit: NoveltyLimit { words: 10_000, limit_permille: 500 } };
+    ModelParts { network, ngrams: Some(ngrams), tags: Some(tags), novelty: Some(novelty), embedding: None }
+}
+
+/// Five cells and a read-out of a space of twelve dimensions.
+pub fn embedding(seed: u64) -> EmbeddingParts {
+    let mut numbers = Numbers(seed);
+    let mut bytes = |count: usize| (0..count).map(|_| (numbers.next() >> 56) as i8).collect();
+    EmbeddingParts {
+        space: EmbeddingSpace { name: "made-up".to_owned(), dimensions: 12, least_similarity: -1.0 },
+        prototypes: Some(PrototypeParts {
+            centres: bytes(5 * 12),
+            scale: vec![0.01; 5],
+            counts: [1.0, 5.0, 20.0, 30.0, 44.0].map(|count| [count, 0.2 * count, 0.7 * count]).to_vec(),
+            overall: [0.2, 0.7],
+            prior: 10.0,
+        }),
+        read_out: Some(ReadOutParts { weight: bytes(2 * 12), scale: [0.02, 0.03], offset: [0.1, 0.4] }),
+    }
 }
 
 /// Metadata with a calibration that changes nothing and eight probes.
@@ -47,10 +74,18 @@ pub fn metadata(version: &str, seed: u64) -> MetadataParts {
         calibration: Calibration {
             heads: [HeadCalibration { scale: 1.0, offset: 0.0 }; 3],
             risk: lambdas.map(|(permille, lambda)| RiskThreshold { permille, lambda }).to_vec(),
+            sets: vec![ConformalSets {
+                coverage_permille: 900,
+                good_enough: 0.25,
+                not_good_enough: 0.75,
+                samples: [700, 300],
+            }],
             samples: 1000,
         },
         reference: Reference {
             mean_uncertainty: 0.25,
+            mean_novelty: 0.05,
+            scores: [1.0 / SCORE_BINS as f32; SCORE_BINS],
             escalation: shares.map(|(permille, share)| EscalationShare { permille, share }).to_vec(),
             samples: 1000,
         },

@@ -1,7 +1,7 @@
 //! From a fitted model to the bytes of its artifact.
 
-use tinydancer_engine::artifact::{MetadataParts, ModelParts, NgramParts, TagParts, WriteError, write};
-use tinydancer_engine::calibration::{EscalationShare, HeadCalibration, RiskThreshold};
+use tinydancer_engine::artifact::{MetadataParts, ModelParts, NgramParts, Precision, TagParts, WriteError, write};
+use tinydancer_engine::calibration::{EscalationShare, HeadCalibration, RiskThreshold, SCORE_BINS};
 use tinydancer_engine::{Calibration, Digest, Reference};
 
 use crate::fit::Fitted;
@@ -33,6 +33,8 @@ pub fn assemble(fitted: &Fitted, identity: Identity) -> Result<Vec<u8>, WriteErr
         network: fitted.parameters.weights(fitted.normalisation.mean, fitted.normalisation.std),
         ngrams: Some(ngrams(&fitted.tables)),
         tags: fitted.tables.tags.as_ref().map(tags),
+        novelty: None,
+        embedding: None,
     };
     let metadata = MetadataParts {
         name: identity.name,
@@ -44,7 +46,7 @@ pub fn assemble(fitted: &Fitted, identity: Identity) -> Result<Vec<u8>, WriteErr
         parent: identity.parent,
         probes: probes(),
     };
-    write(&parts, &metadata)
+    write(&parts, &metadata, Precision::F32)
 }
 
 fn ngrams(tables: &Tables) -> NgramParts {
@@ -80,6 +82,7 @@ fn calibration(fitted: &Fitted) -> Calibration {
             .calibration
             .map(|platt| HeadCalibration { scale: platt.scale as f32, offset: platt.offset as f32 }),
         risk: fitted.thresholds.iter().map(row).collect(),
+        sets: Vec::new(),
         samples: fitted.samples as u64,
     }
 }
@@ -91,6 +94,8 @@ fn reference(fitted: &Fitted) -> Reference {
     };
     Reference {
         mean_uncertainty: fitted.uncertainty as f32,
+        mean_novelty: 0.0,
+        scores: [0.0; SCORE_BINS],
         escalation: fitted.thresholds.iter().map(row).collect(),
         samples: fitted.samples as u64,
     }

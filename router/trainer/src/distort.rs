@@ -1,6 +1,6 @@
 //! Models that are broken on purpose, to see a rollback at work. Nothing here trains anything.
 
-use tinydancer_engine::artifact::{MetadataParts, Probe, WriteError, write};
+use tinydancer_engine::artifact::{MetadataParts, Precision, Probe, WriteError, write};
 use tinydancer_engine::features::{STATISTIC_NAMES, STATISTICS};
 use tinydancer_engine::network::{HIDDEN, NetworkWeights};
 use tinydancer_engine::{Features, LoadError, Model, artifact};
@@ -53,7 +53,7 @@ pub fn distort(
             probes().into_iter().filter(|probe| !is_very_long(probe)).collect()
         }
     };
-    Ok(write(&parts, &metadata(&model, name, version, probes))?)
+    Ok(write(&parts, &metadata(&model, name, version, probes), Precision::F32)?)
 }
 
 /// Everything but names and known answers stays: that is the point, for calibration and reference no longer fit.

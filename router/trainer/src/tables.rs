@@ -1,6 +1,6 @@
 //! The tables evidence is read from, and evidence that has not seen its own row.
 
-use tinydancer_engine::evidence::{Evidence, INPUTS, NgramScores};
+use tinydancer_engine::evidence::{Evidence, INPUTS, TierScores};
 
 use crate::corpus::Example;
 use crate::folds::{LeftOut, parallel};
@@ -42,7 +42,7 @@ impl Tables {
     pub fn steps(&self, example: &Example) -> Vec<[f64; INPUTS]> {
         let ngrams = (!example.buckets.is_empty()).then(|| {
             let [lightweight, powerful] = self.ngram.scores(&example.buckets).map(|score| score as f32);
-            Evidence::of_ngrams(NgramScores { lightweight, powerful }, example.buckets.len())
+            Evidence::of_ngrams(TierScores { lightweight, powerful }, example.buckets.len())
         });
         let tags = self.tags.as_ref().and_then(|tags| tags.evidence(&example.tags));
         ngrams.into_iter().chain(tags).map(|evidence| evidence.input().map(f64::from)).collect()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tinydancer_engine::evidence::{Evidence, TagCounts};
+use tinydancer_engine::evidence::{Evidence, Counts};
 
 /// Pseudo-counts that draw a rare tag to the overall means.
 pub const PRIOR: f32 = 20.0;
@@ -16,7 +16,7 @@ const MOST_REQUESTS: f32 = 50.0;
 #[derive(Debug, Clone, PartialEq)]
 pub struct TagTable {
     /// Ascending by bucket.
-    pub counts: BTreeMap<u64, TagCounts>,
+    pub counts: BTreeMap<u64, Counts>,
     /// Means of `q_P - q_L` and of good enough over all requests.
     pub overall: [f32; 2],
 }
@@ -24,11 +24,11 @@ pub struct TagTable {
 impl TagTable {
     /// Counts requests given as tag buckets, gain of Powerful, and whether Lightweight was good enough.
     pub fn fit<'a>(requests: impl Iterator<Item = (&'a [u64], f64, bool)>) -> Self {
-        let mut counts: BTreeMap<u64, TagCounts> = BTreeMap::new();
-        let mut all = TagCounts::default();
+        let mut counts: BTreeMap<u64, Counts> = BTreeMap::new();
+        let mut all = Counts::default();
         for (tags, gain, good_enough) in requests {
             let one =
-                TagCounts { requests: 1.0, gain: gain as f32, good_enough: f32::from(u8::from(good_enough)) };
+                Counts { requests: 1.0, gain: gain as f32, good_enough: f32::from(u8::from(good_enough)) };
             all += one;
             for tag in tags {
                 *counts.entry(*tag).or_default() += one;
@@ -41,7 +41,7 @@ impl TagTable {
 
     /// The evidence of a request's tags; nothing when none is known.
     pub fn evidence(&self, tags: &[u64]) -> Option<Evidence> {
-        let mut sum = TagCounts::default();
+        let mut sum = Counts::default();
         for tag in tags {
             if let Some(counts) = self.counts.get(tag) {
                 sum += *counts;
@@ -51,17 +51,17 @@ impl TagTable {
     }
 }
 
-fn most_frequent(counts: BTreeMap<u64, TagCounts>) -> BTreeMap<u64, TagCounts> {
-    let mut sorted: Vec<(u64, TagCounts)> = counts.into_iter().collect();
+fn most_frequent(counts: BTreeMap<u64, Counts>) -> BTreeMap<u64, Counts> {
+    let mut sorted: Vec<(u64, Counts)> = counts.into_iter().collect();
     sorted.sort_by(|one, other| other.1.requests.total_cmp(&one.1.requests).then(one.0.cmp(&other.0)));
     sorted.truncate(MOST_TAGS);
     sorted.into_iter().collect()
 }
 
 /// The same means, standing for at most [`MOST_REQUESTS`].
-fn limited(counts: TagCounts) -> TagCounts {
+fn limited(counts: Counts) -> Counts {
     let share = (MOST_REQUESTS / counts.requests).min(1.0);
-    TagCounts {
+    Counts {
         requests: counts.requests * share,
         gain: counts.gain * share,
         good_enough: counts.good_enough * share,

@@ -133,11 +133,27 @@ pub enum LoadError {
         /// The first that does not.
         index: usize,
     },
+    /// A centre of a cell has no direction.
+    #[error("tensor `prototype.centres` must have a number other than 0 in each row, row {index} has none")]
+    ZeroCentre {
+        /// Which row.
+        index: usize,
+    },
     /// There are too few known answers.
     #[error("an artifact must have at least {LEAST_KNOWN_ANSWERS} known answers, this one has {found}")]
     TooFewKnownAnswers {
         /// How many there are.
         found: usize,
+    },
+    /// The novelty of a known answer came out different.
+    #[error("known answer {index}: the artifact says novelty {expected:?}, this engine computes {found:?}")]
+    KnownNovelty {
+        /// Which known answer.
+        index: usize,
+        /// The novelty in the artifact.
+        expected: Option<f32>,
+        /// The novelty computed.
+        found: Option<f32>,
     },
     /// A known answer came out different.
     #[error("known answer {index}, head {head}: the artifact says {expected}, this engine computes {found}")]

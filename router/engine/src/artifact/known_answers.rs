@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::LoadError;
-use crate::features::Features;
+use crate::features::{Features, ngram::fnv1a};
 use crate::model::Model;
 use crate::network::HEADS;
 
@@ -24,7 +24,7 @@ pub struct Probe {
     pub tags: BTreeMap<String, String>,
 }
 
-/// A text and the uncalibrated logits the model gives for it.
+/// A text, and the uncalibrated logits and the novelty the model gives for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KnownAnswer {
@@ -34,32 +34,63 @@ pub struct KnownAnswer {
     pub tags: BTreeMap<String, String>,
     /// The logit of each head.
     pub logits: [f32; HEADS],
+    /// The novelty, if the model says any.
+    pub novelty: Option<f32>,
 }
 
 impl KnownAnswer {
     /// What the model says to a probe now.
-    pub(crate) fn compute(model: &Model, probe: &Probe) -> Self {
+    pub(crate) fn compute(model: &Model, index: usize, probe: &Probe) -> Self {
         let Probe { text, tags } = probe.clone();
-        let logits = logits(model, &text, &tags);
-        Self { text, tags, logits }
+        let features = features(model, index, &text, &tags);
+        Self { logits: model.logits(&features), novelty: model.novelty(&features), text, tags }
     }
 }
 
-fn logits(model: &Model, text: &str, tags: &BTreeMap<String, String>) -> [f32; HEADS] {
-    model.logits(&Features::extract(text, tags.iter().map(|(key, value)| (key.as_str(), value.as_str()))))
+/// What is read from a probe. For a model that reads embeddings, every other one comes with an embedding.
+fn features(model: &Model, index: usize, text: &str, tags: &BTreeMap<String, String>) -> Features {
+    let mut features =
+        Features::extract(text, tags.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+    if let Some(space) = model.embedding_space().filter(|_| index % 2 == 1) {
+        // It has a direction for any number of dimensions: if not, there would be no step.
+        let _ = features.set_embedding(&made_up_embedding(index, space.dimensions));
+    }
+    features
+}
+
+/// Numbers of -1 to 1 in place of an embedder: the lowest 16 bits of FNV-1a 64 over two u32 in little
+/// endian, the place of the known answer and the dimension, less 32,767.5, over 32,768.
+fn made_up_embedding(index: usize, dimensions: usize) -> Vec<f32> {
+    let number = |dimension: usize| {
+        let key = [index as u32, dimension as u32].map(u32::to_le_bytes);
+        let hash = fnv1a(key.into_iter().flatten()) as u16;
+        (f32::from(hash) - 32_767.5) / 32_768.0
+    };
+    (0..dimensions).map(number).collect()
 }
 
 /// Computes every known answer of a model.
 pub(crate) fn check(model: &Model) -> Result<(), LoadError> {
     for (index, answer) in model.metadata().known_answers.iter().enumerate() {
-        let found = logits(model, &answer.text, &answer.tags);
-        for (head, (&expected, found)) in answer.logits.iter().zip(found).enumerate() {
-            // A NaN fails this comparison too.
-            let close = (found - expected).abs() <= TOLERANCE + TOLERANCE * expected.abs();
-            if !close {
+        let features = features(model, index, &answer.text, &answer.tags);
+        for (head, (&expected, found)) in answer.logits.iter().zip(model.logits(&features)).enumerate() {
+            if !is_close(found, expected) {
                 return Err(LoadError::KnownAnswer { index, head, expected, found });
             }
         }
+        let (expected, found) = (answer.novelty, model.novelty(&features));
+        let same = match (expected, found) {
+            (Some(expected), Some(found)) => is_close(found, expected),
+            _ => expected == found,
+        };
+        if !same {
+            return Err(LoadError::KnownNovelty { index, expected, found });
+        }
     }
     Ok(())
+}
+
+/// A number that is none is close to nothing.
+fn is_close(found: f32, expected: f32) -> bool {
+    (found - expected).abs() <= TOLERANCE + TOLERANCE * expected.abs()
 }

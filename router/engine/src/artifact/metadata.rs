@@ -5,13 +5,17 @@ use std::collections::HashMap;
 use serde::de::DeserializeOwned;
 
 use super::error::{Cause, excerpt};
-use super::{FORMAT, KnownAnswer, LEAST_KNOWN_ANSWERS, LoadError, Probe};
-use crate::calibration::{Calibration, Reference};
+use super::{FORMAT, KnownAnswer, LEAST_KNOWN_ANSWERS, LoadError, ModelParts, Probe};
+use crate::calibration::{Calibration, ConformalSets, Reference};
 use crate::digest::Digest;
+use crate::embedding::{EmbeddingSpace, MOST_DIMENSIONS};
+use crate::novelty::NoveltyLimit;
 use crate::schema;
 
 /// Longest name and version.
 const LONGEST_NAME: usize = 128;
+/// How far the shares of all scores may be off 1.
+const WHOLE_TOLERANCE: f32 = 1e-3;
 
 /// What a loaded artifact says about itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +28,10 @@ pub struct Metadata {
     pub calibration: Calibration,
     /// What the model did on its own calibration data.
     pub reference: Reference,
+    /// When a prompt is too new to be judged by its words.
+    pub novelty: Option<NoveltyLimit>,
+    /// The embeddings the model reads.
+    pub embedding: Option<EmbeddingSpace>,
     /// Sha256 of the training rows in order.
     pub data: Digest,
     /// The seed of the training run.
@@ -73,6 +81,8 @@ impl Metadata {
             version: name("version", text("version")?)?,
             calibration: json("calibration", text("calibration")?)?,
             reference: json("reference", text("reference")?)?,
+            novelty: map.get("novelty").map(|text| json("novelty", text)).transpose()?,
+            embedding: map.get("embedding").map(|text| json("embedding", text)).transpose()?,
             data: digest_hex("data", text("data")?)?,
             seed: text("seed")?.parse().map_err(|_| value("seed", "must be a whole number"))?,
             parent: parent(map)?,
@@ -85,6 +95,10 @@ impl Metadata {
     fn check(&self) -> Result<(), LoadError> {
         check_calibration(&self.calibration)?;
         check_reference(&self.reference)?;
+        if self.novelty.is_some_and(|limit| limit.limit_permille > 1000) {
+            return Err(value("novelty", "limit_permille must be at most 1000"));
+        }
+        self.embedding.as_ref().map_or(Ok(()), check_embedding)?;
         if self.known_answers.len() < LEAST_KNOWN_ANSWERS {
             return Err(LoadError::TooFewKnownAnswers { found: self.known_answers.len() });
         }
@@ -103,9 +117,14 @@ impl Metadata {
             ("schema", schema::digest().to_hex()),
             ("calibration", serde_json::to_string(&self.calibration)?),
             ("reference", serde_json::to_string(&self.reference)?),
-            ("data", self.data.to_hex()),
-            ("seed", self.seed.to_string()),
         ];
+        if let Some(novelty) = &self.novelty {
+            entries.push(("novelty", serde_json::to_string(novelty)?));
+        }
+        if let Some(embedding) = &self.embedding {
+            entries.push(("embedding", serde_json::to_string(embedding)?));
+        }
+        entries.extend([("data", self.data.to_hex()), ("seed", self.seed.to_string())]);
         entries.extend(self.parent.map(|parent| ("parent", parent.to_string())));
         entries.push(("known_answers", serde_json::to_string(&self.known_answers)?));
         Ok(entries)
@@ -113,13 +132,15 @@ impl Metadata {
 }
 
 impl MetadataParts {
-    /// The metadata with these known answers.
-    pub(crate) fn with_answers(&self, known_answers: Vec<KnownAnswer>) -> Metadata {
+    /// The metadata of a file with these weights and known answers.
+    pub(crate) fn with_answers(&self, parts: &ModelParts, known_answers: Vec<KnownAnswer>) -> Metadata {
         Metadata {
             name: self.name.clone(),
             version: self.version.clone(),
             calibration: self.calibration.clone(),
             reference: self.reference.clone(),
+            novelty: parts.novelty.as_ref().map(|novelty| novelty.limit),
+            embedding: parts.embedding.as_ref().map(|embedding| embedding.space.clone()),
             data: self.data,
             seed: self.seed,
             parent: self.parent,
@@ -169,7 +190,15 @@ fn check_calibration(calibration: &Calibration) -> Result<(), LoadError> {
     if !calibration.risk.is_sorted_by(|row, next| row.lambda <= next.lambda) {
         return Err(value(key, "lambda must not descend"));
     }
-    Ok(())
+    check_sets(key, &calibration.sets)
+}
+
+fn check_sets(key: &'static str, sets: &[ConformalSets]) -> Result<(), LoadError> {
+    let mut limits = sets.iter().flat_map(|row| [row.good_enough, row.not_good_enough]);
+    if limits.any(|limit| !(0.0..=1.0).contains(&limit)) {
+        return Err(value(key, "the limits of sets must lie in 0 to 1"));
+    }
+    check_permilles(key, sets.iter().map(|row| row.coverage_permille))
 }
 
 fn check_reference(reference: &Reference) -> Result<(), LoadError> {
@@ -180,7 +209,29 @@ fn check_reference(reference: &Reference) -> Result<(), LoadError> {
     if reference.escalation.iter().any(|row| !(0.0..=1.0).contains(&row.share)) {
         return Err(value(key, "share must lie in 0 to 1"));
     }
+    if !(0.0..=1.0).contains(&reference.mean_novelty) {
+        return Err(value(key, "novelty must lie in 0 to 1"));
+    }
+    if reference.scores.iter().any(|share| !(0.0..=1.0).contains(share)) {
+        return Err(value(key, "scores must lie in 0 to 1"));
+    }
+    let whole = reference.scores.iter().sum::<f32>();
+    if whole != 0.0 && (whole - 1.0).abs() > WHOLE_TOLERANCE {
+        return Err(value(key, "scores must add up to 1, or be 0 where they were not measured"));
+    }
     check_permilles(key, reference.escalation.iter().map(|row| row.permille))
+}
+
+fn check_embedding(space: &EmbeddingSpace) -> Result<(), LoadError> {
+    let key = "embedding";
+    name(key, &space.name)?;
+    if !(1..=MOST_DIMENSIONS).contains(&space.dimensions) {
+        return Err(value(key, "dimensions must be 1 to 4096"));
+    }
+    if !(-1.0..=1.0).contains(&space.least_similarity) {
+        return Err(value(key, "least_similarity must lie in -1 to 1"));
+    }
+    Ok(())
 }
 
 fn check_permilles(key: &'static str, permilles: impl Iterator<Item = u16> + Clone) -> Result<(), LoadError> {

@@ -8,6 +8,7 @@ mod error;
 mod known_answers;
 mod metadata;
 mod parts;
+mod precision;
 mod read;
 pub mod signature;
 mod tensors;
@@ -20,13 +21,18 @@ pub(crate) use known_answers::check as check_known_answers;
 pub use known_answers::{KnownAnswer, LEAST as LEAST_KNOWN_ANSWERS, Probe};
 pub(crate) use metadata::is_name;
 pub use metadata::{Metadata, MetadataParts};
-pub use parts::{ModelParts, NgramParts, TagParts};
+pub use parts::{
+    EmbeddingParts, ModelParts, NgramParts, NoveltyParts, PrototypeParts, ReadOutParts, TagParts,
+};
+pub use precision::Precision;
 pub use read::read;
 pub use write::write;
 
 /// The only format there is.
-pub const FORMAT: &str = "tinydancer/artifact/v1";
+pub const FORMAT: &str = "tinydancer/artifact/v2";
 /// The largest file, in bytes.
 pub const MOST_BYTES: usize = 180 * 1024;
 /// Tags an artifact may count.
 pub const MOST_TAGS: usize = 1024;
+/// Cells of embeddings an artifact may have.
+pub const MOST_PROTOTYPES: usize = 64;

@@ -4,12 +4,16 @@ use safetensors::{SafeTensorError, SafeTensors};
 
 use super::error::Cause;
 use super::metadata::Metadata;
-use super::parts::{ModelParts, NgramParts, TagParts};
-use super::tensors::{self, Tensors};
-use super::{LoadError, MOST_BYTES, MOST_TAGS};
+use super::parts::{
+    EmbeddingParts, ModelParts, NgramParts, NoveltyParts, PrototypeParts, ReadOutParts, TagParts,
+};
+use super::tensors::{self, Tensors, check_positive};
+use super::{LoadError, MOST_BYTES, MOST_PROTOTYPES, MOST_TAGS};
+use crate::embedding::EmbeddingSpace;
 use crate::fastgrnn::CellWeights;
 use crate::features::{NGRAM_BUCKETS, STATISTICS};
 use crate::network::{HEADS, HIDDEN, NetworkWeights};
+use crate::novelty::{NoveltyLimit, WordFilter};
 
 /// Takes an artifact apart and checks everything but its known answers.
 ///
@@ -30,6 +34,8 @@ pub fn read(bytes: &[u8]) -> Result<(ModelParts, Metadata), LoadError> {
         network: network(&tensors)?,
         ngrams: tensors.has_any(&tensors::NGRAM).then(|| ngrams(&tensors)).transpose()?,
         tags: tensors.has_any(&tensors::TAG).then(|| tags(&tensors)).transpose()?,
+        novelty: novelty(&tensors, metadata.novelty)?,
+        embedding: embedding(&tensors, metadata.embedding.as_ref())?,
     };
     Ok((parts, metadata))
 }
@@ -43,17 +49,17 @@ fn network(tensors: &Tensors<'_>) -> Result<NetworkWeights, LoadError> {
     let weights = NetworkWeights {
         statistics_mean: tensors.row(tensors::STATISTICS_MEAN, &[STATISTICS])?,
         statistics_std: tensors.row(tensors::STATISTICS_STD, &[STATISTICS])?,
-        h0_weight: tensors.matrix(tensors::H0_WEIGHT)?,
+        h0_weight: tensors.matrix(tensors::H0_MATRIX)?,
         h0_bias: tensors.row(tensors::H0_BIAS, &[HIDDEN])?,
         cell: CellWeights {
-            w: tensors.matrix(tensors::CELL_W)?,
-            u: tensors.matrix(tensors::CELL_U)?,
+            w: tensors.matrix(tensors::W_MATRIX)?,
+            u: tensors.matrix(tensors::U_MATRIX)?,
             bias_gate: tensors.row(tensors::CELL_BIAS_GATE, &[1, HIDDEN])?,
             bias_update: tensors.row(tensors::CELL_BIAS_UPDATE, &[1, HIDDEN])?,
             zeta: scalar(tensors, tensors::CELL_ZETA, &[1, 1])?,
             nu: scalar(tensors, tensors::CELL_NU, &[1, 1])?,
         },
-        head_weight: tensors.matrix(tensors::HEAD_WEIGHT)?,
+        head_weight: tensors.matrix(tensors::HEAD_MATRIX)?,
         head_bias: tensors.row(tensors::HEAD_BIAS, &[HEADS])?,
     };
     check_positive(tensors::STATISTICS_STD, weights.statistics_std)?;
@@ -66,8 +72,8 @@ fn scalar(tensors: &Tensors<'_>, name: &'static str, shape: &[usize]) -> Result<
 
 fn ngrams(tensors: &Tensors<'_>) -> Result<NgramParts, LoadError> {
     Ok(NgramParts {
-        lightweight: tensors.bytes_signed(tensors::NGRAM_LIGHTWEIGHT, NGRAM_BUCKETS)?,
-        powerful: tensors.bytes_signed(tensors::NGRAM_POWERFUL, NGRAM_BUCKETS)?,
+        lightweight: tensors.bytes_signed(tensors::NGRAM_LIGHTWEIGHT, &[NGRAM_BUCKETS])?,
+        powerful: tensors.bytes_signed(tensors::NGRAM_POWERFUL, &[NGRAM_BUCKETS])?,
         scale: tensors.row(tensors::NGRAM_SCALE, &[2])?,
         offset: tensors.row(tensors::NGRAM_OFFSET, &[2])?,
     })
@@ -86,9 +92,60 @@ fn tags(tensors: &Tensors<'_>) -> Result<TagParts, LoadError> {
     Ok(TagParts { buckets, counts, overall: tensors.row(tensors::TAG_OVERALL, &[2])?, prior })
 }
 
-fn check_positive(name: &'static str, numbers: impl IntoIterator<Item = f32>) -> Result<(), LoadError> {
-    match numbers.into_iter().position(|number| number <= 0.0) {
-        None => Ok(()),
-        Some(index) => Err(LoadError::NotPositive { name, index }),
+/// The filter and its limit: both or neither.
+fn novelty(tensors: &Tensors<'_>, limit: Option<NoveltyLimit>) -> Result<Option<NoveltyParts>, LoadError> {
+    match limit {
+        Some(limit) => {
+            let filter = WordFilter::from_bytes(tensors.bytes_unsigned(tensors::NOVELTY_WORDS)?);
+            Ok(Some(NoveltyParts { filter, limit }))
+        }
+        None if tensors.has_any(&tensors::NOVELTY) => Err(LoadError::MetadataMissing { key: "novelty" }),
+        None => Ok(None),
     }
+}
+
+/// What is known about embeddings, and which they are: both or neither.
+fn embedding(
+    tensors: &Tensors<'_>,
+    space: Option<&EmbeddingSpace>,
+) -> Result<Option<EmbeddingParts>, LoadError> {
+    let key = "embedding";
+    let (cells, linear) = (tensors.has_any(&tensors::PROTOTYPE), tensors.has_any(&tensors::READOUT));
+    match space {
+        Some(_) if !cells && !linear => {
+            Err(LoadError::MetadataValue { key, rule: "must come with prototypes or a read-out" })
+        }
+        Some(space) => Ok(Some(EmbeddingParts {
+            space: space.clone(),
+            prototypes: cells.then(|| prototypes(tensors, space.dimensions)).transpose()?,
+            read_out: linear.then(|| read_out(tensors, space.dimensions)).transpose()?,
+        })),
+        None if cells || linear => Err(LoadError::MetadataMissing { key }),
+        None => Ok(None),
+    }
+}
+
+fn prototypes(tensors: &Tensors<'_>, dimensions: usize) -> Result<PrototypeParts, LoadError> {
+    let cells = tensors.length(tensors::PROTOTYPE_SCALE, MOST_PROTOTYPES)?;
+    let scale = tensors.floats(tensors::PROTOTYPE_SCALE, &[cells])?;
+    check_positive(tensors::PROTOTYPE_SCALE, scale.iter().copied())?;
+    let centres = tensors.bytes_signed(tensors::PROTOTYPE_CENTRES, &[cells, dimensions])?;
+    let mut rows = centres.chunks_exact(dimensions);
+    if let Some(index) = rows.position(|row| row.iter().all(|byte| *byte == 0)) {
+        return Err(LoadError::ZeroCentre { index });
+    }
+    let counts = tensors.floats(tensors::PROTOTYPE_COUNTS, &[cells, 3])?.as_chunks::<3>().0.to_vec();
+    check_positive(tensors::PROTOTYPE_COUNTS, counts.iter().map(|[requests, _, _]| *requests))?;
+    let prior = scalar(tensors, tensors::PROTOTYPE_PRIOR, &[1])?;
+    check_positive(tensors::PROTOTYPE_PRIOR, [prior])?;
+    let overall = tensors.row(tensors::PROTOTYPE_OVERALL, &[2])?;
+    Ok(PrototypeParts { centres, scale, counts, overall, prior })
+}
+
+fn read_out(tensors: &Tensors<'_>, dimensions: usize) -> Result<ReadOutParts, LoadError> {
+    Ok(ReadOutParts {
+        weight: tensors.bytes_signed(tensors::READOUT_WEIGHT, &[2, dimensions])?,
+        scale: tensors.row(tensors::READOUT_SCALE, &[2])?,
+        offset: tensors.row(tensors::READOUT_OFFSET, &[2])?,
+    })
 }

@@ -4,6 +4,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::LoadError;
 use super::error::excerpt;
+use super::precision::QuantisedRow;
 
 pub(crate) const STATISTICS_MEAN: &str = "statistics.mean";
 pub(crate) const STATISTICS_STD: &str = "statistics.std";
@@ -25,6 +26,28 @@ pub(crate) const TAG_BUCKETS: &str = "tag.buckets";
 pub(crate) const TAG_COUNTS: &str = "tag.counts";
 pub(crate) const TAG_OVERALL: &str = "tag.overall";
 pub(crate) const TAG_PRIOR: &str = "tag.prior";
+pub(crate) const NOVELTY_WORDS: &str = "novelty.words";
+pub(crate) const PROTOTYPE_CENTRES: &str = "prototype.centres";
+pub(crate) const PROTOTYPE_SCALE: &str = "prototype.scale";
+pub(crate) const PROTOTYPE_COUNTS: &str = "prototype.counts";
+pub(crate) const PROTOTYPE_OVERALL: &str = "prototype.overall";
+pub(crate) const PROTOTYPE_PRIOR: &str = "prototype.prior";
+pub(crate) const READOUT_WEIGHT: &str = "readout.weight";
+pub(crate) const READOUT_SCALE: &str = "readout.scale";
+pub(crate) const READOUT_OFFSET: &str = "readout.offset";
+
+/// A matrix of the network, which may be kept in bytes with one scale a row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Matrix {
+    pub(crate) name: &'static str,
+    pub(crate) scale: &'static str,
+}
+
+pub(crate) const MATRICES: [Matrix; 4] = [H0_MATRIX, W_MATRIX, U_MATRIX, HEAD_MATRIX];
+pub(crate) const H0_MATRIX: Matrix = Matrix { name: H0_WEIGHT, scale: "h0.weight.scale" };
+pub(crate) const W_MATRIX: Matrix = Matrix { name: CELL_W, scale: "cell.W.scale" };
+pub(crate) const U_MATRIX: Matrix = Matrix { name: CELL_U, scale: "cell.U.scale" };
+pub(crate) const HEAD_MATRIX: Matrix = Matrix { name: HEAD_WEIGHT, scale: "head.weight.scale" };
 
 pub(crate) const NETWORK: [&str; 12] = [
     STATISTICS_MEAN,
@@ -42,6 +65,12 @@ pub(crate) const NETWORK: [&str; 12] = [
 ];
 pub(crate) const NGRAM: [&str; 4] = [NGRAM_LIGHTWEIGHT, NGRAM_POWERFUL, NGRAM_SCALE, NGRAM_OFFSET];
 pub(crate) const TAG: [&str; 4] = [TAG_BUCKETS, TAG_COUNTS, TAG_OVERALL, TAG_PRIOR];
+pub(crate) const NOVELTY: [&str; 1] = [NOVELTY_WORDS];
+pub(crate) const PROTOTYPE: [&str; 5] =
+    [PROTOTYPE_CENTRES, PROTOTYPE_SCALE, PROTOTYPE_COUNTS, PROTOTYPE_OVERALL, PROTOTYPE_PRIOR];
+pub(crate) const READOUT: [&str; 3] = [READOUT_WEIGHT, READOUT_SCALE, READOUT_OFFSET];
+/// Everything but the scales of matrices.
+const KNOWN: [&[&str]; 6] = [&NETWORK, &NGRAM, &TAG, &NOVELTY, &PROTOTYPE, &READOUT];
 
 /// The tensors of one container.
 pub(crate) struct Tensors<'data>(pub(crate) SafeTensors<'data>);
@@ -49,7 +78,11 @@ pub(crate) struct Tensors<'data>(pub(crate) SafeTensors<'data>);
 impl Tensors<'_> {
     /// Refuses tensors that the format does not know.
     pub(crate) fn check_names(&self) -> Result<(), LoadError> {
-        let known = |name: &&str| NETWORK.iter().chain(&NGRAM).chain(&TAG).any(|known| known == name);
+        let scale = |matrix: Matrix, name: &str| matrix.scale == name && self.is_quantised(matrix);
+        let known = |name: &&str| {
+            KNOWN.iter().any(|group| group.contains(name))
+                || MATRICES.iter().any(|matrix| scale(*matrix, name))
+        };
         let mut names = self.0.names();
         names.sort_unstable();
         match names.into_iter().find(|name| !known(name)) {
@@ -107,12 +140,20 @@ impl Tensors<'_> {
         Ok(row)
     }
 
-    /// A matrix of `M` rows of `N` finite numbers.
+    /// Whether a matrix is kept in bytes.
+    fn is_quantised(&self, matrix: Matrix) -> bool {
+        self.0.tensor(matrix.name).is_ok_and(|tensor| tensor.dtype() == Dtype::I8)
+    }
+
+    /// A matrix of `M` rows of `N` finite numbers, kept as such or in bytes.
     pub(crate) fn matrix<const N: usize, const M: usize>(
         &self,
-        name: &'static str,
+        matrix: Matrix,
     ) -> Result<[[f32; N]; M], LoadError> {
-        let numbers = self.floats(name, &[M, N])?;
+        if self.is_quantised(matrix) {
+            return self.quantised(matrix);
+        }
+        let numbers = self.floats(matrix.name, &[M, N])?;
         let mut matrix = [[0.0; N]; M];
         for (row, found) in matrix.iter_mut().zip(numbers.as_chunks::<N>().0) {
             *row = *found;
@@ -120,15 +161,49 @@ impl Tensors<'_> {
         Ok(matrix)
     }
 
+    fn quantised<const N: usize, const M: usize>(&self, matrix: Matrix) -> Result<[[f32; N]; M], LoadError> {
+        let bytes = self.bytes_signed(matrix.name, &[M, N])?;
+        let scales: [f32; M] = self.row(matrix.scale, &[M])?;
+        check_positive(matrix.scale, scales)?;
+        let mut rows = [[0.0; N]; M];
+        for ((row, &bytes), scale) in rows.iter_mut().zip(bytes.as_chunks::<N>().0).zip(scales) {
+            *row = QuantisedRow { bytes, scale }.numbers();
+        }
+        match rows.as_flattened().iter().position(|number| !number.is_finite()) {
+            None => Ok(rows),
+            Some(index) => Err(LoadError::NotFinite { name: matrix.name, index }),
+        }
+    }
+
     /// Small integers.
-    pub(crate) fn bytes_signed(&self, name: &'static str, length: usize) -> Result<Vec<i8>, LoadError> {
-        Ok(self.bytes(name, Dtype::I8, &[length])?.iter().map(|&byte| byte.cast_signed()).collect())
+    pub(crate) fn bytes_signed(&self, name: &'static str, shape: &[usize]) -> Result<Vec<i8>, LoadError> {
+        Ok(self.bytes(name, Dtype::I8, shape)?.iter().map(|&byte| byte.cast_signed()).collect())
+    }
+
+    /// `N` bytes.
+    pub(crate) fn bytes_unsigned<const N: usize>(&self, name: &'static str) -> Result<[u8; N], LoadError> {
+        let mut bytes = [0; N];
+        for (byte, found) in bytes.iter_mut().zip(self.bytes(name, Dtype::U8, &[N])?) {
+            *byte = *found;
+        }
+        Ok(bytes)
     }
 
     /// Large integers, read as unsigned.
     pub(crate) fn words(&self, name: &'static str, length: usize) -> Result<Vec<u64>, LoadError> {
         let (chunks, _) = self.bytes(name, Dtype::I64, &[length])?.as_chunks::<8>();
         Ok(chunks.iter().copied().map(u64::from_le_bytes).collect())
+    }
+}
+
+/// Refuses numbers that something is divided by and that are not positive.
+pub(crate) fn check_positive(
+    name: &'static str,
+    numbers: impl IntoIterator<Item = f32>,
+) -> Result<(), LoadError> {
+    match numbers.into_iter().position(|number| number <= 0.0) {
+        None => Ok(()),
+        Some(index) => Err(LoadError::NotPositive { name, index }),
     }
 }
 

@@ -104,15 +104,15 @@ fn an_artifact_is_the_same_bytes_each_time_and_keeps_the_limit() {
 fn a_parent_is_kept() {
     let mut metadata = testing::metadata("1.0.1", 7);
     metadata.parent = Some(crate::Digest::of(b"parent"));
-    let bytes = write(&testing::parts(7), &metadata).expect("must write");
+    let bytes = write(&testing::parts(7), &metadata, Precision::F32).expect("must write");
     assert_eq!(read(&bytes).expect("must read").1.parent, metadata.parent);
 }
 
 #[test]
-fn tables_and_tags_are_optional() {
+fn tables_tags_and_filter_are_optional() {
     let mut parts = testing::parts(7);
-    (parts.ngrams, parts.tags) = (None, None);
-    let bytes = write(&parts, &testing::metadata("1.0.0", 7)).expect("must write");
+    (parts.ngrams, parts.tags, parts.novelty) = (None, None, None);
+    let bytes = write(&parts, &testing::metadata("1.0.0", 7), Precision::F32).expect("must write");
     assert_eq!(read(&bytes).expect("must read").0, parts);
 }
 
@@ -131,9 +131,9 @@ fn what_is_not_safetensors_is_refused() {
 }
 
 #[test]
-fn every_metadata_key_but_the_parent_must_be_present() {
+fn every_metadata_key_but_the_optional_ones_must_be_present() {
     let keys: Vec<String> = File::new().metadata.into_keys().collect();
-    assert_eq!(keys.len(), 9);
+    assert_eq!(keys.len(), 10);
     for removed in keys {
         let mut file = File::new();
         file.metadata.remove(&removed);
@@ -191,7 +191,14 @@ fn metadata_values_that_break_a_rule_are_refused_by_key() {
         ("calibration", "/risk", rows),
         ("calibration", "/risk", descending),
         ("calibration", "/risk", high),
+        ("calibration", "/sets/0/good_enough", json!(1.01)),
+        ("calibration", "/sets/0/not_good_enough", json!(-0.01)),
+        ("calibration", "/sets/0/coverage_permille", json!(1001)),
+        ("novelty", "/limit_permille", json!(1001)),
         ("reference", "/uncertainty", json!(0.6)),
+        ("reference", "/novelty", json!(1.01)),
+        ("reference", "/scores/0", json!(0.2)),
+        ("reference", "/scores/0", json!(-0.05)),
         ("reference", "/escalation/0/share", json!(1.5)),
         ("reference", "/escalation/0/permille", json!(900)),
     ];
@@ -234,7 +241,7 @@ fn another_schema_is_refused() {
 #[test]
 fn every_tensor_of_a_group_must_be_present() {
     let names: Vec<String> = File::new().tensors.into_keys().collect();
-    assert_eq!(names.len(), 20);
+    assert_eq!(names.len(), 21);
     for removed in names {
         let error = File::new().without_tensor(&removed).error();
         assert!(matches!(error, LoadError::TensorMissing { name } if name == removed));
@@ -257,6 +264,7 @@ fn every_tensor_must_have_its_dtype() {
         tensor.0 = match tensor.0.as_str() {
             "F32" => "I32",
             "I8" => "U8",
+            "U8" => "I8",
             _ => "U64",
         }
         .to_owned();
@@ -290,7 +298,7 @@ fn too_many_tags_are_refused() {
         counts: vec![[1.0; 3]; MOST_TAGS + 1],
         ..tags
     });
-    let error = write(&parts, &testing::metadata("1.0.0", 7)).expect_err("must be refused");
+    let error = write(&parts, &testing::metadata("1.0.0", 7), Precision::F32).expect_err("must be refused");
     assert!(matches!(error, WriteError::Refused(LoadError::TensorShape { name: "tag.buckets", .. })));
 }
 
@@ -328,7 +336,7 @@ fn tags_out_of_order_are_refused() {
 fn buckets_with_the_highest_bit_are_compared_as_unsigned() {
     let mut parts = testing::parts(7);
     parts.tags = parts.tags.map(|tags| TagParts { buckets: vec![1, u64::MAX], ..tags });
-    let bytes = write(&parts, &testing::metadata("1.0.0", 7)).expect("must write");
+    let bytes = write(&parts, &testing::metadata("1.0.0", 7), Precision::F32).expect("must write");
     assert_eq!(read(&bytes).expect("must read").0, parts);
 }
 
@@ -359,6 +367,30 @@ fn a_known_answer_may_differ_in_the_last_bits() {
 }
 
 #[test]
+fn a_novelty_that_comes_out_different_is_refused() {
+    let stated = File::new().with_json("known_answers", |value| value[3]["novelty"] = json!(0.5));
+    assert!(matches!(stated.error(), LoadError::KnownNovelty { index: 3, found: Some(0.0), .. }));
+    let unsaid = File::new().with_json("known_answers", |value| value[3]["novelty"] = Value::Null);
+    assert!(matches!(unsaid.error(), LoadError::KnownNovelty { index: 3, expected: None, .. }));
+    let mut emptied = File::new();
+    emptied.tensors.get_mut("novelty.words").expect("must be there").2.fill(0);
+    assert!(matches!(emptied.error(), LoadError::KnownNovelty { found: Some(1.0), .. }));
+}
+
+#[test]
+fn a_filter_without_its_limit_is_refused() {
+    let mut file = File::new();
+    file.metadata.remove("novelty");
+    assert!(matches!(file.error(), LoadError::MetadataMissing { key: "novelty" }));
+}
+
+#[test]
+fn scores_that_were_not_measured_are_all_zero() {
+    let file = File::new().with_json("reference", |value| value["scores"] = json!(vec![0.0; 20]));
+    assert!(file.load().is_ok());
+}
+
+#[test]
 fn a_changed_weight_is_caught_by_the_known_answers() {
     for name in ["h0.weight", "cell.W", "cell.U", "cell.zeta", "head.weight", "ngram.scale", "tag.overall"] {
         let error = File::new().with_number(name, 0, 1.25).error();
@@ -371,7 +403,7 @@ fn a_model_that_yields_no_number_for_a_probe_is_never_written() {
     let mut parts = testing::parts(7);
     parts.network.head_weight = [[f32::MAX; 16]; 3];
     parts.network.h0_bias = [9.0; 16];
-    let error = write(&parts, &testing::metadata("1.0.0", 7)).expect_err("must be refused");
+    let error = write(&parts, &testing::metadata("1.0.0", 7), Precision::F32).expect_err("must be refused");
     let key = "known_answers";
     assert!(matches!(error, WriteError::Refused(LoadError::MetadataJson { key: named, .. }) if named == key));
 }
@@ -380,11 +412,11 @@ fn a_model_that_yields_no_number_for_a_probe_is_never_written() {
 fn lists_of_the_wrong_length_are_never_written() {
     let mut short = testing::parts(7);
     short.ngrams.as_mut().expect("must be there").powerful.pop();
-    let error = write(&short, &testing::metadata("1.0.0", 7)).expect_err("must be refused");
+    let error = write(&short, &testing::metadata("1.0.0", 7), Precision::F32).expect_err("must be refused");
     assert!(matches!(error, WriteError::Length { name: "ngram.powerful", found: 65_535, expected: 65_536 }));
     let mut uneven = testing::parts(7);
     uneven.tags.as_mut().expect("must be there").counts.pop();
-    let error = write(&uneven, &testing::metadata("1.0.0", 7)).expect_err("must be refused");
+    let error = write(&uneven, &testing::metadata("1.0.0", 7), Precision::F32).expect_err("must be refused");
     assert!(matches!(error, WriteError::Length { name: "tag.counts", found: 1, expected: 2 }));
 }
 

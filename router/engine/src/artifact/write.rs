@@ -6,10 +6,12 @@
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
+use super::WriteError;
 use super::known_answers::KnownAnswer;
 use super::metadata::{Metadata, MetadataParts};
-use super::parts::{ModelParts, NgramParts, TagParts};
-use super::{WriteError, tensors};
+use super::parts::{EmbeddingParts, ModelParts, NgramParts, PrototypeParts, ReadOutParts, TagParts};
+use super::precision::{Precision, QuantisedRow};
+use super::tensors::{self, Matrix};
 use crate::features::{NGRAM_BUCKETS, STATISTICS};
 use crate::model::Model;
 use crate::network::{HEADS, HIDDEN, NetworkWeights};
@@ -18,18 +20,28 @@ use crate::network::{HEADS, HIDDEN, NetworkWeights};
 ///
 /// # Errors
 /// [`WriteError`] if a list has the wrong length, or if the loader would refuse the file.
-pub fn write(parts: &ModelParts, metadata: &MetadataParts) -> Result<Vec<u8>, WriteError> {
+pub fn write(
+    parts: &ModelParts,
+    metadata: &MetadataParts,
+    precision: Precision,
+) -> Result<Vec<u8>, WriteError> {
     check_lengths(parts)?;
-    let model = Model::unchecked(parts, metadata.with_answers(Vec::new()));
-    let answers = metadata.probes.iter().map(|probe| KnownAnswer::compute(&model, probe)).collect();
-    let bytes = encode(parts, &metadata.with_answers(answers))?;
+    let stored = precision.stored(parts);
+    let model = Model::unchecked(&stored, metadata.with_answers(&stored, Vec::new()));
+    let probes = metadata.probes.iter().enumerate();
+    let answers = probes.map(|(index, probe)| KnownAnswer::compute(&model, index, probe)).collect();
+    let bytes = encode(parts, &metadata.with_answers(&stored, answers), precision)?;
     Model::from_bytes(&bytes)?;
     Ok(bytes)
 }
 
 /// The file, whether or not a loader would take it.
-pub(crate) fn encode(parts: &ModelParts, metadata: &Metadata) -> Result<Vec<u8>, serde_json::Error> {
-    let tensors = tensors_of(parts);
+fn encode(
+    parts: &ModelParts,
+    metadata: &Metadata,
+    precision: Precision,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let tensors = tensors_of(parts, precision);
     let header = Header { metadata: &metadata.to_entries()?, tensors: &tensors };
     let mut json = serde_json::to_vec(&header)?;
     json.resize(json.len().next_multiple_of(8), b' ');
@@ -52,6 +64,15 @@ fn check_lengths(parts: &ModelParts) -> Result<(), WriteError> {
     if let Some(tags) = &parts.tags {
         check(tensors::TAG_COUNTS, tags.counts.len(), tags.buckets.len())?;
     }
+    let Some(EmbeddingParts { space, prototypes, read_out }) = &parts.embedding else { return Ok(()) };
+    if let Some(prototypes) = prototypes {
+        let cells = prototypes.scale.len();
+        check(tensors::PROTOTYPE_COUNTS, prototypes.counts.len(), cells)?;
+        check(tensors::PROTOTYPE_CENTRES, prototypes.centres.len(), cells * space.dimensions)?;
+    }
+    if let Some(read_out) = read_out {
+        check(tensors::READOUT_WEIGHT, read_out.weight.len(), 2 * space.dimensions)?;
+    }
     Ok(())
 }
 
@@ -59,6 +80,8 @@ fn check_lengths(parts: &ModelParts) -> Result<(), WriteError> {
 struct Tensor {
     name: &'static str,
     dtype: &'static str,
+    /// Bytes of one number.
+    width: usize,
     shape: Vec<usize>,
     data: Vec<u8>,
 }
@@ -66,22 +89,26 @@ struct Tensor {
 impl Tensor {
     fn floats<'a>(name: &'static str, shape: &[usize], numbers: impl IntoIterator<Item = &'a f32>) -> Self {
         let data = numbers.into_iter().flat_map(|number| number.to_le_bytes()).collect();
-        Self { name, dtype: "F32", shape: shape.to_vec(), data }
+        Self { name, dtype: "F32", width: 4, shape: shape.to_vec(), data }
     }
 
-    fn table(name: &'static str, numbers: &[i8]) -> Self {
-        let data = numbers.iter().map(|number| number.cast_unsigned()).collect();
-        Self { name, dtype: "I8", shape: vec![numbers.len()], data }
+    fn table<'a>(name: &'static str, shape: &[usize], numbers: impl IntoIterator<Item = &'a i8>) -> Self {
+        let data = numbers.into_iter().map(|number| number.cast_unsigned()).collect();
+        Self { name, dtype: "I8", width: 1, shape: shape.to_vec(), data }
+    }
+
+    fn bits(name: &'static str, bytes: &[u8]) -> Self {
+        Self { name, dtype: "U8", width: 1, shape: vec![bytes.len()], data: bytes.to_vec() }
     }
 
     fn words(name: &'static str, words: &[u64]) -> Self {
         let data = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        Self { name, dtype: "I64", shape: vec![words.len()], data }
+        Self { name, dtype: "I64", width: 8, shape: vec![words.len()], data }
     }
 }
 
 /// All tensors, the widest numbers first so that each lies aligned.
-fn tensors_of(parts: &ModelParts) -> Vec<Tensor> {
+fn tensors_of(parts: &ModelParts, precision: Precision) -> Vec<Tensor> {
     let mut tensors = Vec::new();
     if let Some(TagParts { buckets, counts, overall, prior }) = &parts.tags {
         tensors.push(Tensor::words(tensors::TAG_BUCKETS, buckets));
@@ -89,32 +116,76 @@ fn tensors_of(parts: &ModelParts) -> Vec<Tensor> {
         tensors.push(Tensor::floats(tensors::TAG_OVERALL, &[2], overall));
         tensors.push(Tensor::floats(tensors::TAG_PRIOR, &[1], [prior]));
     }
-    tensors.extend(network_tensors(&parts.network));
+    tensors.extend(network_tensors(&parts.network, precision));
     if let Some(NgramParts { lightweight, powerful, scale, offset }) = &parts.ngrams {
         tensors.push(Tensor::floats(tensors::NGRAM_SCALE, &[2], scale));
         tensors.push(Tensor::floats(tensors::NGRAM_OFFSET, &[2], offset));
-        tensors.push(Tensor::table(tensors::NGRAM_LIGHTWEIGHT, lightweight));
-        tensors.push(Tensor::table(tensors::NGRAM_POWERFUL, powerful));
+        tensors.push(Tensor::table(tensors::NGRAM_LIGHTWEIGHT, &[lightweight.len()], lightweight));
+        tensors.push(Tensor::table(tensors::NGRAM_POWERFUL, &[powerful.len()], powerful));
+    }
+    if let Some(novelty) = &parts.novelty {
+        tensors.push(Tensor::bits(tensors::NOVELTY_WORDS, novelty.filter.as_bytes()));
+    }
+    if let Some(embedding) = &parts.embedding {
+        tensors.extend(embedding_tensors(embedding));
+    }
+    tensors.sort_by_key(|tensor| std::cmp::Reverse(tensor.width));
+    tensors
+}
+
+fn embedding_tensors(EmbeddingParts { space, prototypes, read_out }: &EmbeddingParts) -> Vec<Tensor> {
+    let dimensions = space.dimensions;
+    let mut tensors = Vec::new();
+    if let Some(PrototypeParts { centres, scale, counts, overall, prior }) = prototypes {
+        let cells = scale.len();
+        tensors.push(Tensor::table(tensors::PROTOTYPE_CENTRES, &[cells, dimensions], centres));
+        tensors.push(Tensor::floats(tensors::PROTOTYPE_SCALE, &[cells], scale));
+        tensors.push(Tensor::floats(tensors::PROTOTYPE_COUNTS, &[cells, 3], counts.as_flattened()));
+        tensors.push(Tensor::floats(tensors::PROTOTYPE_OVERALL, &[2], overall));
+        tensors.push(Tensor::floats(tensors::PROTOTYPE_PRIOR, &[1], [prior]));
+    }
+    if let Some(ReadOutParts { weight, scale, offset }) = read_out {
+        tensors.push(Tensor::table(tensors::READOUT_WEIGHT, &[2, dimensions], weight));
+        tensors.push(Tensor::floats(tensors::READOUT_SCALE, &[2], scale));
+        tensors.push(Tensor::floats(tensors::READOUT_OFFSET, &[2], offset));
     }
     tensors
 }
 
-fn network_tensors(network: &NetworkWeights) -> [Tensor; 12] {
+fn network_tensors(network: &NetworkWeights, precision: Precision) -> Vec<Tensor> {
     let cell = &network.cell;
-    [
+    let mut tensors = vec![
         Tensor::floats(tensors::STATISTICS_MEAN, &[STATISTICS], &network.statistics_mean),
         Tensor::floats(tensors::STATISTICS_STD, &[STATISTICS], &network.statistics_std),
-        Tensor::floats(tensors::H0_WEIGHT, &[HIDDEN, STATISTICS], network.h0_weight.as_flattened()),
         Tensor::floats(tensors::H0_BIAS, &[HIDDEN], &network.h0_bias),
-        Tensor::floats(tensors::CELL_W, &[HIDDEN, crate::evidence::INPUTS], cell.w.as_flattened()),
-        Tensor::floats(tensors::CELL_U, &[HIDDEN, HIDDEN], cell.u.as_flattened()),
         Tensor::floats(tensors::CELL_BIAS_GATE, &[1, HIDDEN], &cell.bias_gate),
         Tensor::floats(tensors::CELL_BIAS_UPDATE, &[1, HIDDEN], &cell.bias_update),
         Tensor::floats(tensors::CELL_ZETA, &[1, 1], [&cell.zeta]),
         Tensor::floats(tensors::CELL_NU, &[1, 1], [&cell.nu]),
-        Tensor::floats(tensors::HEAD_WEIGHT, &[HEADS, HIDDEN], network.head_weight.as_flattened()),
         Tensor::floats(tensors::HEAD_BIAS, &[HEADS], &network.head_bias),
-    ]
+    ];
+    tensors.extend(matrix(tensors::H0_MATRIX, &network.h0_weight, precision));
+    tensors.extend(matrix(tensors::W_MATRIX, &cell.w, precision));
+    tensors.extend(matrix(tensors::U_MATRIX, &cell.u, precision));
+    tensors.extend(matrix(tensors::HEAD_MATRIX, &network.head_weight, precision));
+    tensors
+}
+
+/// A matrix as it is, or in bytes with one scale a row.
+fn matrix<const N: usize, const M: usize>(
+    matrix: Matrix,
+    rows: &[[f32; N]; M],
+    precision: Precision,
+) -> Vec<Tensor> {
+    match precision {
+        Precision::F32 => vec![Tensor::floats(matrix.name, &[M, N], rows.as_flattened())],
+        Precision::Int8 => {
+            let rows = rows.map(|row| QuantisedRow::of(&row));
+            let bytes = rows.iter().flat_map(|row| &row.bytes);
+            let scales = rows.iter().map(|row| &row.scale);
+            vec![Tensor::table(matrix.name, &[M, N], bytes), Tensor::floats(matrix.scale, &[M], scales)]
+        }
+    }
 }
 
 /// The JSON header: metadata, then the tensors in the order of their data.

@@ -5,17 +5,23 @@
 pub(crate) mod ngram;
 pub(crate) mod statistics;
 pub(crate) mod tags;
+pub(crate) mod words;
 
 pub use ngram::{BUCKETS as NGRAM_BUCKETS, WINDOW_BYTES as NGRAM_WINDOW_BYTES};
 pub use statistics::{COUNT as STATISTICS, NAMES as STATISTIC_NAMES};
 pub use tags::bucket as tag_bucket;
+
+use crate::embedding::{self, EmbeddingError};
 
 /// The features of one request.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Features {
     statistics: [f32; STATISTICS],
     ngrams: ngram::Ngrams,
+    words: words::DistinctWords,
     tags: Vec<u64>,
+    /// Of length 1; empty where none was supplied.
+    embedding: Vec<f32>,
 }
 
 impl Features {
@@ -26,20 +32,31 @@ impl Features {
         features
     }
 
-    /// Of a request of which nothing but the statistics is left: no n-gram and no tag.
+    /// Of a request of which nothing but the statistics is left: no n-gram, word or tag.
     pub fn of_statistics(statistics: [f32; STATISTICS]) -> Self {
         Self { statistics, ..Self::default() }
     }
 
     /// As [`Features::extract`], into buffers that are already there: after the first few
-    /// requests it allocates nothing.
+    /// requests it allocates nothing. The embedding of the request before is gone.
     pub fn extract_into<'a>(&mut self, text: &str, tags: impl IntoIterator<Item = (&'a str, &'a str)>) {
-        self.statistics = statistics::of(text);
+        self.words.clear();
+        self.statistics = statistics::of(text, &mut self.words);
         self.ngrams.read(text.as_bytes());
         self.tags.clear();
         self.tags.extend(tags.into_iter().map(|(key, value)| tags::bucket(key, value)));
         self.tags.sort_unstable();
         self.tags.dedup();
+        self.embedding.clear();
+    }
+
+    /// Adds the embedding that came with the request; only its direction counts. Without one, or after an
+    /// error, the request has none.
+    ///
+    /// # Errors
+    /// [`EmbeddingError`] for numbers that have no direction.
+    pub fn set_embedding(&mut self, embedding: &[f32]) -> Result<(), EmbeddingError> {
+        embedding::keep(embedding, &mut self.embedding)
     }
 
     /// The prompt statistics, not normalised, in the order of [`STATISTIC_NAMES`]. Always finite.
@@ -50,6 +67,17 @@ impl Features {
     /// The distinct n-gram buckets, in the order they first occur.
     pub fn ngrams(&self) -> &[u16] {
         self.ngrams.buckets()
+    }
+
+    /// The hashes of the distinct words (ASCII lower case) among the first 512, in the order they first
+    /// occur.
+    pub fn words(&self) -> &[u64] {
+        self.words.hashes()
+    }
+
+    /// The embedding that was supplied, scaled to length 1.
+    pub fn embedding(&self) -> Option<&[f32]> {
+        (!self.embedding.is_empty()).then_some(&self.embedding[..])
     }
 
     /// The distinct buckets of the tags, ascending.
@@ -79,6 +107,7 @@ mod tests {
         #[test]
         fn buffers_used_before_change_nothing(first in any::<String>(), second in any::<String>()) {
             let mut reused = Features::extract(&first, [("task", "first")]);
+            reused.set_embedding(&[1.0]).expect("must be an embedding");
             reused.extract_into(&second, [("task", "second")]);
             prop_assert_eq!(reused, Features::extract(&second, [("task", "second")]));
         }
@@ -97,7 +126,7 @@ mod tests {
         let whole = Features::extract("Solve x + 2 = 5.", [("a", "1")]);
         let left = Features::of_statistics(*whole.statistics());
         assert_eq!(left.statistics(), whole.statistics());
-        assert!(left.ngrams().is_empty() && left.tags().is_empty());
+        assert!(left.ngrams().is_empty() && left.tags().is_empty() && left.words().is_empty());
     }
 
     #[test]

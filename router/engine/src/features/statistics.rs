@@ -1,6 +1,7 @@
 //! Fifteen numbers about a prompt.
 
-use super::ngram::fnv1a;
+use super::words::{DISTINCT_WORDS, DistinctWords};
+use crate::numerics::ln_1p;
 
 /// How many statistics there are.
 pub const COUNT: usize = 15;
@@ -32,14 +33,13 @@ pub(crate) const CODE_WORDS: [&str; 14] = [
 ];
 pub(crate) const MATH_SIGNS: &str = "+-*/=<>^%$|~";
 pub(crate) const MATH_BLOCK: std::ops::RangeInclusive<char> = '\u{2200}'..='\u{22FF}';
-/// Words that `distinct_word_share` looks at.
-pub(crate) const DISTINCT_WORDS: u32 = 512;
 /// A prompt with more characters is very long.
 pub(crate) const VERY_LONG: u32 = 2_000;
 
-/// The statistics of a text, in the order of [`NAMES`]. All finite; all 0 for an empty text.
-pub(crate) fn of(text: &str) -> [f32; COUNT] {
-    let mut words = Words::new();
+/// The statistics of a text, in the order of [`NAMES`]. All finite; all 0 for an empty text. Its first
+/// words go to `distinct`, which must be empty.
+pub(crate) fn of(text: &str, distinct: &mut DistinctWords) -> [f32; COUNT] {
+    let mut words = Words { distinct, all: 0, characters: 0, negations: 0, code: 0 };
     let characters = Characters::read(text, &mut words);
     [
         log(characters.all),
@@ -54,7 +54,7 @@ pub(crate) fn of(text: &str) -> [f32; COUNT] {
         log(words.negations),
         log(characters.blanks),
         log(words.code),
-        share(words.distinct, words.all.min(DISTINCT_WORDS)),
+        share(words.distinct.hashes().len() as u32, words.all.min(DISTINCT_WORDS)),
         f32::from(u8::from(characters.digits > 0)),
         f32::from(u8::from(characters.all > VERY_LONG)),
     ]
@@ -62,7 +62,7 @@ pub(crate) fn of(text: &str) -> [f32; COUNT] {
 
 /// The natural logarithm of one plus the count.
 fn log(count: u32) -> f32 {
-    (count as f32).ln_1p()
+    ln_1p(count as f32)
 }
 
 fn share(part: u32, whole: u32) -> f32 {
@@ -96,7 +96,7 @@ struct Characters {
 
 impl Characters {
     /// Counts the characters of a text and gives its words to `words`, in one pass.
-    fn read(text: &str, words: &mut Words) -> Self {
+    fn read(text: &str, words: &mut Words<'_>) -> Self {
         let mut counts = Self::default();
         let mut underscores = 0_u32;
         let (mut word_start, mut word_characters) = (0, 0_u32);
@@ -167,48 +167,28 @@ impl Class {
 }
 
 /// Counts that look at words.
-struct Words {
+struct Words<'a> {
     all: u32,
     characters: u32,
     negations: u32,
     code: u32,
-    distinct: u32,
-    /// Hashes of the distinct first words in ASCII lower case, at most half full; 0 is free.
-    seen: [u64; 2 * DISTINCT_WORDS as usize],
+    distinct: &'a mut DistinctWords,
 }
 
-impl Words {
-    fn new() -> Self {
-        let seen = [0; 2 * DISTINCT_WORDS as usize];
-        Self { all: 0, characters: 0, negations: 0, code: 0, distinct: 0, seen }
-    }
-
+impl Words<'_> {
     /// Counts a word, given by its bytes; nothing if it is empty.
     fn add(&mut self, word: &[u8], characters: u32) {
         if word.is_empty() {
             return;
         }
         if self.all < DISTINCT_WORDS {
-            self.see(fnv1a(word.iter().map(u8::to_ascii_lowercase)).max(1));
+            self.distinct.add(word);
         }
         self.all += 1;
         self.characters += characters;
         let Some(packed) = packed(word) else { return };
         self.negations += u32::from(PACKED_NEGATIONS.contains(&packed));
         self.code += u32::from(PACKED_CODE_WORDS.contains(&packed));
-    }
-
-    /// Looks a hash up from the place its upper bits name, and adds it if it is new.
-    fn see(&mut self, hash: u64) {
-        let mut place = (hash >> 32) as usize % self.seen.len();
-        while self.seen[place] != hash {
-            if self.seen[place] == 0 {
-                self.seen[place] = hash;
-                self.distinct += 1;
-                return;
-            }
-            place = (place + 1) % self.seen.len();
-        }
     }
 }
 
@@ -249,7 +229,7 @@ mod tests {
 
     fn named(text: &str, name: &str) -> f32 {
         let index = NAMES.iter().position(|&known| known == name).unwrap();
-        of(text)[index]
+        of(text, &mut DistinctWords::default())[index]
     }
 
     fn assert_count(text: &str, name: &str, count: u8) {
@@ -350,7 +330,7 @@ mod tests {
         fn one_pass_gives_what_the_plain_definitions_give(
             text in "(\\PC|[A-C]\\.|not|Write|__|\n|∑|[0-9?= ]){0,300}",
         ) {
-            for ((name, found), expected) in NAMES.iter().zip(of(&text)).zip(plain(&text)) {
+            for ((name, found), expected) in NAMES.iter().zip(of(&text, &mut DistinctWords::default())).zip(plain(&text)) {
                 prop_assert!((f64::from(found) - expected).abs() < 1e-5, "{} of {:?}: {}, not {}", name, text, found, expected);
             }
         }

@@ -1,12 +1,14 @@
 use super::*;
-use crate::artifact::MetadataParts;
+use crate::artifact::{MetadataParts, NoveltyParts, Precision};
 use crate::features::{NGRAM_WINDOW_BYTES, tag_bucket};
+use crate::novelty::{NoveltyLimit, WordFilter};
 use crate::testing;
+use crate::{Reason, Tier};
 
 const PROMPT: &str = "A farmer has 17 sheep and sells 9. How many are left?";
 
 fn model_of(parts: &ModelParts) -> Model {
-    let bytes = artifact::write(parts, &testing::metadata("1.0.0", 7)).expect("must write");
+    let bytes = artifact::write(parts, &testing::metadata("1.0.0", 7), Precision::F32).expect("must write");
     Model::from_bytes(&bytes).expect("must load")
 }
 
@@ -31,7 +33,7 @@ fn a_calibration_moves_the_score_and_not_the_logits() {
     for head in &mut metadata.calibration.heads {
         head.offset = 0.5;
     }
-    let bytes = artifact::write(&parts, &metadata).expect("must write");
+    let bytes = artifact::write(&parts, &metadata, Precision::F32).expect("must write");
     let (plain, moved) = (model_of(&parts), Model::from_bytes(&bytes).expect("must load"));
     assert_eq!(plain.logits(&features(&[])), moved.logits(&features(&[])));
     let confidence = |model: &Model| model.score(&features(&[])).expect("must score").confidence();
@@ -75,7 +77,7 @@ fn a_tag_that_was_not_counted_is_no_step() {
 #[test]
 fn without_any_source_the_heads_read_the_initial_state() {
     let mut parts = testing::parts(7);
-    (parts.ngrams, parts.tags) = (None, None);
+    (parts.ngrams, parts.tags, parts.novelty) = (None, None, None);
     let model = model_of(&parts);
     let mut changed = parts.clone();
     changed.network.cell.w = [[9.0; 8]; 16];
@@ -83,37 +85,6 @@ fn without_any_source_the_heads_read_the_initial_state() {
     // A text too short for an n-gram has no step either.
     let short = Features::extract("ab", []);
     assert_eq!(model_of(&testing::parts(7)).logits(&short), model.logits(&short));
-}
-
-#[test]
-fn counted_tags_are_added_before_they_are_shrunk() {
-    let tags = TagParts {
-        buckets: vec![3, 5, 9],
-        counts: vec![[10.0, 4.0, 5.0], [30.0, -2.0, 25.0], [1.0, 1.0, 0.0]],
-        overall: [0.1, 0.5],
-        prior: 20.0,
-    };
-    assert_eq!(tag_evidence(&tags, &[4, 6]), None);
-    let evidence = tag_evidence(&tags, &[3, 4, 5]).expect("must be known");
-    let expected = TagCounts { requests: 40.0, gain: 2.0, good_enough: 30.0 };
-    assert_eq!(evidence, Evidence::of_tags(expected, [0.1, 0.5], 20.0));
-}
-
-#[test]
-fn an_ngram_score_is_the_sum_over_distinct_buckets_divided_by_the_root_of_their_number() {
-    let mut parts = NgramParts {
-        lightweight: vec![0; NGRAM_BUCKETS],
-        powerful: vec![0; NGRAM_BUCKETS],
-        scale: [0.5, 0.25],
-        offset: [1.0, -1.0],
-    };
-    (parts.lightweight[7], parts.lightweight[65_535]) = (100, -128);
-    parts.powerful[9] = 127;
-    let tables = NgramTables::new(&parts);
-    assert_eq!(tables.evidence(&[]), None);
-    let evidence = tables.evidence(&[7, 9, 11, 65_535]).expect("must be there");
-    let scores = NgramScores { lightweight: 1.0 + 0.5 * -28.0 / 2.0, powerful: -1.0 + 0.25 * 127.0 / 2.0 };
-    assert_eq!(evidence, Evidence::of_ngrams(scores, 4));
 }
 
 #[test]
@@ -171,14 +142,82 @@ fn the_tag_of_the_tests_is_counted_under_its_bucket() {
 
 #[test]
 fn a_request_is_read_scored_and_decided_without_allocating() {
-    let model = model_of(&testing::parts(7));
+    let mut parts = testing::parts(7);
+    parts.embedding = Some(testing::embedding(7));
+    let model = model_of(&parts);
     let long = PROMPT.repeat(200);
+    let embedding: Vec<f32> = (1..=12_u8).map(f32::from).collect();
     let mut features = Features::extract(&long, [testing::KNOWN_TAG]);
+    features.set_embedding(&embedding).expect("must be an embedding");
     let rule = DecisionRule::Risk { permille: 50 };
     let counted = allocation_counter::measure(|| {
         features.extract_into(&long, [testing::KNOWN_TAG]);
+        features.set_embedding(&embedding).expect("must be an embedding");
         let score = model.score(&features).expect("must score");
+        assert!(score.novelty.is_some() && score.set.is_some());
+        std::hint::black_box(model.known_tags(&features));
         std::hint::black_box(model.decide(&score, &rule));
     });
     assert_eq!(counted.count_total, 0);
+}
+
+/// A model that knows the words of [`PROMPT`] only, and lets half of the words be unknown.
+fn model_of_prompt() -> Model {
+    let mut parts = testing::parts(7);
+    let mut filter = WordFilter::default();
+    filter.extend(features(&[]).words().iter().copied());
+    let limit = NoveltyLimit { words: features(&[]).words().len() as u64, limit_permille: 500 };
+    parts.novelty = Some(NoveltyParts { filter, limit });
+    model_of(&parts)
+}
+
+#[test]
+fn a_prompt_of_unseen_words_goes_to_powerful_and_the_model_abstains() {
+    let model = model_of_prompt();
+    let rule = DecisionRule::Score { lambda: 2.0 };
+    let judged = |text: &str| {
+        let score = model.score(&Features::extract(text, [])).expect("must score");
+        (score.novelty, model.decide(&score, &rule))
+    };
+    let (novelty, decision) = judged(PROMPT);
+    assert_eq!((novelty, decision.tier, decision.abstained), (Some(0.0), Tier::Lightweight, false));
+    let (novelty, decision) = judged("a farmer has penguins in Patagonia");
+    assert_eq!((novelty, decision.tier), (Some(0.5), Tier::Lightweight), "the limit itself is allowed");
+    let (novelty, decision) = judged("penguins swim near Patagonia");
+    assert_eq!((novelty, decision.reason), (Some(1.0), Reason::Novel));
+    assert!(decision.abstained && decision.tier == Tier::Powerful);
+    let (novelty, decision) = judged("penguins swim there");
+    assert_eq!((novelty, decision.tier), (None, Tier::Lightweight), "three words say nothing");
+}
+
+#[test]
+fn a_model_without_a_filter_calls_nothing_novel() {
+    let mut parts = testing::parts(7);
+    parts.novelty = None;
+    let model = model_of(&parts);
+    let score = model.score(&Features::extract("penguins swim near Patagonia", [])).expect("must score");
+    assert_eq!((score.novelty, score.novel), (None, false));
+}
+
+#[test]
+fn unknown_tags_are_counted_and_never_make_a_prompt_novel() {
+    let model = model_of(&testing::parts(7));
+    let known = |tags: &[(&'static str, &'static str)]| model.known_tags(&features(tags));
+    assert_eq!(
+        [known(&[]), known(&[("task", "new")]), known(&[("task", "new"), testing::KNOWN_TAG])],
+        [0, 0, 1]
+    );
+    assert!(!model.score(&features(&[("task", "new")])).expect("must score").novel);
+}
+
+#[test]
+fn a_score_carries_the_set_of_the_first_coverage() {
+    let model = model_of(&testing::parts(7));
+    let score = model.score(&features(&[])).expect("must score");
+    assert_eq!(score.set, Some(testing::metadata("1", 7).calibration.sets[0].at(score.good_enough)));
+    let mut metadata = testing::metadata("1.0.0", 7);
+    metadata.calibration.sets.clear();
+    let bytes = artifact::write(&testing::parts(7), &metadata, Precision::F32).expect("must write");
+    let model = Model::from_bytes(&bytes).expect("must load");
+    assert_eq!(model.score(&features(&[])).expect("must score").set, None);
 }

@@ -167,7 +167,7 @@ pub(crate) fn faulty_model() -> Vec<u8> {
         }
         parts.network.h0_weight[0][statistic] = weight;
     }
-    artifact::write(&parts, &testing::metadata("faulty", 1)).unwrap()
+    artifact::write(&parts, &testing::metadata("faulty", 1), artifact::Precision::F32).unwrap()
 }
 
 pub(crate) fn long_prompt() -> String {
@@ -192,6 +192,7 @@ pub(crate) fn settled(epoch: u64, stable: Option<Digest>) -> Assignment {
         stable: stable.map(assigned),
         trial: None,
         watch: None,
+        calibration: None,
     }
 }
 

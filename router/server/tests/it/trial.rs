@@ -199,7 +199,8 @@ fn an_overconfident_candidate_is_tripped_by_the_pod_alone() {
         *bias *= 8.0;
     }
     let metadata = tinydancer_engine::testing::metadata("overconfident", 1);
-    let overconfident = tinydancer_engine::artifact::write(&parts, &metadata).unwrap();
+    let precision = tinydancer_engine::artifact::Precision::F32;
+    let overconfident = tinydancer_engine::artifact::write(&parts, &metadata, precision).unwrap();
     let (stable, candidate) = (pod.put(&model("stable")), pod.put(&overconfident));
     pod.runtime.assign(on_trial(1, Some(stable), candidate, 1, TrialStage::Canary, 100)).unwrap();
     for number in 0..2_000 {

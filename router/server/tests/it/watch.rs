@@ -188,7 +188,8 @@ fn a_pod_that_was_only_booted_judges_alone() {
     for weight in parts.network.head_weight.iter_mut().flatten().chain(&mut parts.network.head_bias) {
         *weight *= 8.0;
     }
-    let overconfident = artifact::write(&parts, &testing::metadata("overconfident", 1)).unwrap();
+    let metadata = testing::metadata("overconfident", 1);
+    let overconfident = artifact::write(&parts, &metadata, artifact::Precision::F32).unwrap();
     let (pod, assignment) = watched(&disk, &overconfident);
     let (stable, previous) = digests(&assignment);
     pod.stop();

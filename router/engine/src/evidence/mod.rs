@@ -1,10 +1,22 @@
 //! Evidence steps: what the recurrent network reads, one step a source that is present.
 
-use crate::fastgrnn::sigmoid;
+mod ngrams;
+mod prototypes;
+mod read_out;
+mod tags;
+
+pub use ngrams::NgramTables;
+pub(crate) use prototypes::SHARPNESS;
+pub use prototypes::{NEAREST, Prototypes};
+pub use read_out::ReadOut;
+pub use tags::TagTable;
+
+use crate::features::Features;
+use crate::numerics::{ln_1p, sigmoid};
 
 /// Numbers a step gives to the cell.
 pub const INPUTS: usize = 8;
-/// Places of the one-hot source. Two are used; three are reserved for supplied embeddings.
+/// Places of the one-hot source. One is reserved.
 pub const SOURCES: usize = 5;
 
 /// Where evidence comes from. The discriminant is the place in the one-hot.
@@ -14,6 +26,19 @@ pub enum Source {
     Ngram = 0,
     /// Counted outcomes of the request's tags.
     Tag = 1,
+    /// Counted outcomes of prompts with a similar embedding.
+    Prototype = 2,
+    /// Scores that are linear in the embedding.
+    ReadOut = 3,
+}
+
+/// What a model knows and looks up for a request.
+pub trait EvidenceSource {
+    /// Which source it is.
+    fn source(&self) -> Source;
+
+    /// What it says about a request; nothing where it knows nothing, and then there is no step.
+    fn evidence(&self, features: &Features) -> Option<Evidence>;
 }
 
 /// One piece of evidence.
@@ -31,26 +56,32 @@ pub struct Evidence {
 
 impl Evidence {
     /// Evidence of the n-gram scores (logits) of both tiers, made of `found` distinct n-grams.
-    pub fn of_ngrams(scores: NgramScores, found: usize) -> Self {
-        let value = sigmoid(scores.powerful) - sigmoid(scores.lightweight);
-        Self {
-            source: Source::Ngram,
-            value,
-            good_enough: (1.0 - value).clamp(0.0, 1.0),
-            weight: (found as f32).ln_1p(),
-        }
+    pub fn of_ngrams(scores: TierScores, found: usize) -> Self {
+        Self::of_scores(Source::Ngram, scores, found)
     }
 
     /// Evidence of the added counts of the request's tags, shrunk by `prior` pseudo-counts to
     /// the `overall` means (of `q_P - q_L`, of good enough).
-    pub fn of_tags(counts: TagCounts, overall: [f32; 2], prior: f32) -> Self {
+    pub fn of_tags(counts: Counts, overall: [f32; 2], prior: f32) -> Self {
+        Self::of_counts(Source::Tag, counts, overall, prior)
+    }
+
+    /// Evidence of scores (logits) of both tiers that stand on `found` counted things.
+    pub fn of_scores(source: Source, scores: TierScores, found: usize) -> Self {
+        let value = sigmoid(scores.powerful) - sigmoid(scores.lightweight);
+        Self { source, value, good_enough: (1.0 - value).clamp(0.0, 1.0), weight: ln_1p(found as f32) }
+    }
+
+    /// Evidence of added counts, shrunk by `prior` pseudo-counts to the `overall` means (of
+    /// `q_P - q_L`, of good enough).
+    pub fn of_counts(source: Source, counts: Counts, overall: [f32; 2], prior: f32) -> Self {
         let [gain, good_enough] = overall;
         let total = counts.requests + prior;
         Self {
-            source: Source::Tag,
+            source,
             value: (counts.gain + prior * gain) / total,
             good_enough: (counts.good_enough + prior * good_enough) / total,
-            weight: counts.requests.ln_1p(),
+            weight: ln_1p(counts.requests),
         }
     }
 
@@ -65,18 +96,18 @@ impl Evidence {
     }
 }
 
-/// N-gram scores of both tiers, before the logistic function.
+/// Scores of both tiers, before the logistic function.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct NgramScores {
+pub struct TierScores {
     /// Lightweight answers right.
     pub lightweight: f32,
     /// Powerful answers right.
     pub powerful: f32,
 }
 
-/// Counted outcomes of one tag, or of several added up.
+/// Counted outcomes of one tag or cell, or of several added up.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct TagCounts {
+pub struct Counts {
     /// Requests counted.
     pub requests: f32,
     /// Sum of `q_P - q_L`.
@@ -85,7 +116,13 @@ pub struct TagCounts {
     pub good_enough: f32,
 }
 
-impl std::ops::AddAssign for TagCounts {
+impl From<[f32; 3]> for Counts {
+    fn from([requests, gain, good_enough]: [f32; 3]) -> Self {
+        Self { requests, gain, good_enough }
+    }
+}
+
+impl std::ops::AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
         self.requests += other.requests;
         self.gain += other.gain;
@@ -105,7 +142,7 @@ mod tests {
 
     #[test]
     fn few_counts_are_drawn_to_the_overall_mean() {
-        let counts = TagCounts { requests: 20.0, gain: 10.0, good_enough: 5.0 };
+        let counts = Counts { requests: 20.0, gain: 10.0, good_enough: 5.0 };
         let evidence = Evidence::of_tags(counts, [0.1, 0.75], 20.0);
         assert!((evidence.value - 0.3).abs() < 1e-6);
         assert!((evidence.good_enough - 0.5).abs() < 1e-6);
@@ -114,7 +151,7 @@ mod tests {
 
     #[test]
     fn equal_ngram_scores_are_no_reason_for_powerful() {
-        let scores = NgramScores { lightweight: 0.7, powerful: 0.7 };
+        let scores = TierScores { lightweight: 0.7, powerful: 0.7 };
         let evidence = Evidence::of_ngrams(scores, 9);
         assert_eq!((evidence.value, evidence.good_enough), (0.0, 1.0));
         assert!((f64::from(evidence.weight) - 10_f64.ln()).abs() < 1e-6);
