@@ -2,10 +2,12 @@
 //!
 //! - `data`: the HTTP data plane.
 //! - `upstream`: the LLMs, their breakers, keys and costs.
+//! - `audit`: both tiers' answers to a share of the requests, graded.
 //! - `runtime`: the models that decide, arms, trial and evidence.
 //! - `control`: the mTLS port the operator talks to.
 
 pub mod arguments;
+mod audit;
 pub mod control;
 pub mod data;
 mod history;

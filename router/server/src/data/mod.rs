@@ -32,6 +32,7 @@ use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
+    audit::Auditor,
     metrics::Metrics,
     runtime::Runtime,
     upstream::{Client, Upstreams},
@@ -52,6 +53,7 @@ pub struct DataPlane {
     upstreams: Arc<Upstreams>,
     client: Client,
     metrics: Arc<Metrics>,
+    auditor: Arc<Auditor>,
     limits: Limits,
     /// Name of the policy: asks for a decision like [`AUTO`].
     policy: String,
@@ -72,10 +74,29 @@ impl DataPlane {
         limits: Limits,
         policy: String,
     ) -> Self {
+        let auditor = Auditor::new(
+            Arc::clone(&runtime),
+            Arc::clone(&upstreams),
+            client.clone(),
+            Arc::clone(&metrics),
+            limits.upstream_within,
+        );
         let in_flight = Arc::new(Semaphore::new(limits.in_flight));
         let body_room = Arc::new(Semaphore::new(limits.all_bodies));
         let draining = AtomicBool::new(false);
-        Self { runtime, history, upstreams, client, metrics, limits, policy, in_flight, body_room, draining }
+        Self {
+            runtime,
+            history,
+            upstreams,
+            client,
+            metrics,
+            auditor,
+            limits,
+            policy,
+            in_flight,
+            body_room,
+            draining,
+        }
     }
 
     /// From here on the router says that it is not ready, so that no new requests are sent to it.

@@ -12,6 +12,7 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tinydancer_crds::routing_policy::Tier;
+use tinydancer_engine::calibration::ConformalSet;
 
 use super::{
     DataPlane,
@@ -43,9 +44,13 @@ struct RouteAnswer {
     score: Option<f32>,
     confidence: Option<f32>,
     uncertainty: Option<f32>,
+    novelty: Option<f32>,
+    set: Option<Vec<&'static str>>,
+    known_tags: Option<usize>,
     abstained: bool,
     reason: &'static str,
     classified: bool,
+    explored: bool,
     latency_us: Latency,
 }
 
@@ -174,14 +179,24 @@ fn answer(
         score: decision.score,
         confidence: decision.confidence,
         uncertainty: decision.uncertainty,
+        novelty: decision.novelty,
+        set: decision.set.map(labels),
+        known_tags: decision.known_tags,
         abstained: decision.abstained,
         classified: decision.classified,
+        explored: decision.explored,
         latency_us: Latency {
             features: decision.latency.features_us,
             inference: decision.latency.inference_us,
             total: decision.latency.total_us,
         },
     })
+}
+
+/// What a conformal set holds.
+pub(super) fn labels(set: ConformalSet) -> Vec<&'static str> {
+    let held = [(set.good_enough, "good_enough"), (set.not_good_enough, "not_good_enough")];
+    held.into_iter().filter_map(|(holds, label)| holds.then_some(label)).collect()
 }
 
 /// Why this tier answers: the decision's reason, or that the decided tier cannot.

@@ -1,5 +1,6 @@
 //! Metrics, as `/metrics` shows them. No prompt, tag, user or tenant is ever a label.
 
+mod audits;
 mod rollout;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -13,8 +14,9 @@ use tinydancer_crds::{routing_policy::Tier, valid::Candidate};
 use tinydancer_engine::breaker::BreakerState;
 use tinydancer_history::History;
 
-use self::rollout::RolloutMetrics;
+use self::{audits::AuditMetrics, rollout::RolloutMetrics};
 use crate::{
+    audit::AuditResult,
     runtime::{RoutingDecision, Runtime},
     upstream::{Upstreams, Usage, cost_micro_dollars},
 };
@@ -48,6 +50,7 @@ pub struct Metrics {
     in_flight: Gauge<i64, AtomicI64>,
     connections: Gauge<i64, AtomicI64>,
     rollout: RolloutMetrics,
+    audits: AuditMetrics,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -138,10 +141,12 @@ impl Metrics {
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             rollout: RolloutMetrics::new(),
+            audits: AuditMetrics::default(),
         };
         metrics.register_decisions();
         metrics.register_upstreams();
         metrics.rollout.register(&mut metrics.registry);
+        metrics.audits.register(&mut metrics.registry);
         metrics
     }
 
@@ -190,7 +195,8 @@ impl Metrics {
         registry.register("tokens", "Tokens as the upstreams counted them", self.tokens.clone());
         registry.register(
             "cost_dollars",
-            "What routed requests cost, and what they would have cost at the cheapest Powerful candidate's price",
+            "What routed requests cost, what they would have cost at the cheapest Powerful candidate's price, and \
+             what the second answers of audits cost",
             self.cost.clone(),
         );
         registry.register(
@@ -216,6 +222,9 @@ impl Metrics {
             self.decision_seconds.get_or_create(&StageLabels { stage }).observe(micros / 1e6);
         }
         self.rollout.decision(decision);
+        if decision.explored {
+            self.audits.explored(decision.tier);
+        }
     }
 
     /// Counts a call to an upstream.
@@ -254,6 +263,21 @@ impl Metrics {
         }
     }
 
+    /// Counts what became of an audit.
+    pub(crate) fn audit(&self, result: AuditResult) {
+        self.audits.audit(result);
+    }
+
+    /// Counts what the second answer of an audit cost; it is no part of what routing costs.
+    pub(crate) fn audit_cost(&self, candidate: &Candidate, usage: Option<Usage>) {
+        let Some(usage) = usage else {
+            self.uncounted.get_or_create(&CandidateLabels { candidate: candidate.name.clone() }).inc();
+            return;
+        };
+        let cost = cost_micro_dollars(usage, candidate.cost) / 1e6;
+        self.cost.get_or_create(&CostLabels { kind: "audit" }).inc_by(cost);
+    }
+
     /// Counts feedback.
     pub fn feedback(&self, outcome: &'static str, result: &'static str) {
         self.feedback.get_or_create(&FeedbackLabels { outcome, result }).inc();
@@ -288,7 +312,9 @@ impl Metrics {
             self.feedback_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         }
         self.history_dropped.inner().store(history.dropped(), Ordering::Relaxed);
-        self.rollout.update(&runtime.report(), runtime.watch_state());
+        let report = runtime.report();
+        self.rollout.update(&report, runtime.watch_state());
+        self.audits.update(&report, &runtime.configuration());
         self.breaker_state.clear();
         for upstream in upstreams.current().iter() {
             let held = upstreams.snapshot(upstream).state;

@@ -71,11 +71,33 @@ impl Arms {
         }
     }
 
-    /// The rule that holds.
-    pub(crate) fn rule(&self) -> DecisionRule {
-        self.configuration
+    /// The rule that a model decides by. A threshold that audits have found holds for the model it was found for, while the
+    /// promise is the one it keeps.
+    pub(crate) fn rule(&self, digest: Digest) -> DecisionRule {
+        let configured = self
+            .configuration
             .as_ref()
-            .map_or(DecisionRule::Risk { permille: 0 }, |configuration| rule(configuration))
+            .map_or(DecisionRule::Risk { permille: 0 }, |configuration| rule(configuration));
+        let calibration = self.held.as_ref().and_then(|held| held.assignment.calibration);
+        match (configured, calibration) {
+            (DecisionRule::Risk { permille }, Some(found))
+                if found.digest == digest && found.permille == permille =>
+            {
+                DecisionRule::Score { lambda: found.lambda }
+            }
+            _ => configured,
+        }
+    }
+
+    /// Thousandths of the requests that are sent to the other tier than was decided.
+    pub(crate) fn explore_permille(&self) -> u16 {
+        self.configuration.as_ref().map_or(0, |configuration| configuration.explore_permille)
+    }
+
+    /// Thousandths of the requests whose answers are audited.
+    pub(crate) fn audit_permille(&self) -> u16 {
+        let audit = self.configuration.as_ref().and_then(|configuration| configuration.audit.as_ref());
+        audit.map_or(0, |audit| audit.permille.get())
     }
 
     /// Models of the assignment, the one that serves and the one that served before.

@@ -9,9 +9,11 @@ use tinydancer_history as history;
 use uuid::Uuid;
 
 use super::{
-    Arm, DecisionInput, ModelRole, RoutingDecision, Runtime, Stages,
+    Arm, DecisionId, DecisionInput, ModelRole, RoutingDecision, Runtime, Stages,
     arms::Arms,
+    audits::{AuditedDecision, ModelScore},
     beside::{Beside, TrialArm},
+    draw::Draw,
     feedback::seconds_since_1970,
     ledger::Ledger,
     opinions::{Opinion, Opinions, compared, in_trial, micros, opinions},
@@ -50,23 +52,30 @@ impl Runtime {
         self.learn(&arms, &opinions, counting);
         let scored = counting.opinion.and_then(|opinion| opinion.scored);
         let decision = scored.map_or(Decision::UNCLASSIFIED, |(_, decision)| decision);
+        let taken = Taken::of(&arms, decision, unique);
         let digest = counting.opinion.map(|opinion| opinion.model.digest());
+        let id = self.keys.load().current().name(&self.pod, counting.arm, digest.as_ref(), unique);
         let decided = RoutingDecision {
-            id: self.keys.load().current().name(&self.pod, counting.arm, digest.as_ref(), unique),
-            tier: tier(decision.tier),
-            fallback: decision.fallback,
+            audit: audited(&arms, &id, &opinions, counting, taken),
+            id,
+            tier: taken.tier,
+            fallback: decision.fallback && !taken.explored,
             arm: counting.arm,
             digest,
             score: scored.map(|(score, _)| score.score),
             confidence: scored.map(|(score, _)| score.confidence()),
             uncertainty: scored.map(|(score, _)| score.uncertainty),
+            novelty: scored.and_then(|(score, _)| score.novelty),
+            set: scored.and_then(|(score, _)| score.set),
+            known_tags: counting.opinion.and_then(|opinion| opinion.known_tags),
             abstained: decision.abstained,
             reason: decision.reason.as_str(),
             classified: scored.is_some(),
+            explored: taken.explored,
             scoring: opinions.times(),
             latency: Stages { total_us: micros(begin), ..opinions.latency },
         };
-        self.remember(&decided, opinions);
+        self.remember(&decided, taken.propensity, opinions);
         decided
     }
 
@@ -104,7 +113,7 @@ impl Runtime {
     /// Adds the request to the evidence.
     fn learn(&self, arms: &Arms, opinions: &Opinions<'_>, counting: Counting<'_, '_>) {
         if let Some(Opinion { model, scored: Some((score, _)), .. }) = &opinions.serving {
-            model.count_uncertainty(score.uncertainty);
+            model.count(score);
         }
         arms.step.count_decision(counting.share());
         if let Some(bucket) = counting.bucket {
@@ -134,38 +143,80 @@ impl Runtime {
         }
     }
 
-    fn remember(&self, decided: &RoutingDecision, opinions: Opinions<'_>) {
-        let by_the_other =
-            opinions.beside.as_ref().is_some_and(|beside| decided.digest == Some(beside.model.digest()));
-        let shadow = if by_the_other { opinions.serving } else { opinions.beside };
+    fn remember(&self, decided: &RoutingDecision, propensity: f32, opinions: Opinions<'_>) {
+        let shadow = opinions.other_than(decided.digest);
         self.history.record_decision(history::Decision {
             id: decided.id.as_str().to_owned(),
             at: seconds_since_1970(),
             arm: if decided.arm == Arm::Candidate { Bucketed::Candidate } else { Bucketed::Stable },
             digest: decided.digest.map(|digest| digest.to_string()),
-            tier: match decided.tier {
-                Tier::Lightweight => history::Tier::Lightweight,
-                Tier::Powerful => history::Tier::Powerful,
-            },
+            tier: stored_tier(decided.tier),
             upstream: None,
             score: decided.score,
             uncertainty: decided.uncertainty,
             good_enough: decided.confidence,
-            statistics: opinions.statistics,
             shadow: shadow.map(|opinion| history::Shadow {
                 digest: opinion.model.digest().to_string(),
                 score: opinion.scored.map(|(score, _)| score.score),
                 uncertainty: opinion.scored.map(|(score, _)| score.uncertainty),
             }),
-            propensity: 1.0,
-            explored: false,
+            statistics: opinions.statistics,
+            propensity,
+            explored: decided.explored,
         });
     }
 }
 
-fn tier(tier: EngineTier) -> Tier {
+/// Where a request goes, and how probable that was.
+#[derive(Clone, Copy)]
+struct Taken {
+    tier: Tier,
+    explored: bool,
+    propensity: f32,
+}
+
+impl Taken {
+    /// The decided tier, or for a share of the requests the other one. What the engine could not judge is not experimented
+    /// with.
+    fn of(arms: &Arms, decision: Decision, unique: Uuid) -> Self {
+        let decided = match decision.tier {
+            EngineTier::Lightweight => Tier::Lightweight,
+            EngineTier::Powerful => Tier::Powerful,
+        };
+        let permille = if decision.abstained { 0 } else { arms.explore_permille() };
+        let probability = f32::from(permille) / 1000.0;
+        if !Draw::Explore.picks(unique, permille) {
+            return Self { tier: decided, explored: false, propensity: 1.0 - probability };
+        }
+        let other = match decided {
+            Tier::Lightweight => Tier::Powerful,
+            Tier::Powerful => Tier::Lightweight,
+        };
+        Self { tier: other, explored: true, propensity: probability }
+    }
+}
+
+/// What an audit needs to know, for the share of requests that is audited.
+fn audited(
+    arms: &Arms,
+    id: &DecisionId,
+    opinions: &Opinions<'_>,
+    counting: Counting<'_, '_>,
+    taken: Taken,
+) -> Option<Box<AuditedDecision>> {
+    if !Draw::Audit.picks(id.unique(), arms.audit_permille()) {
+        return None;
+    }
+    let decided = ModelScore::of(counting.opinion?)?;
+    let beside = opinions.other_than(Some(decided.digest)).and_then(ModelScore::of);
+    let Taken { tier, propensity, .. } = taken;
+    Some(Box::new(AuditedDecision { id: id.clone(), taken: tier, propensity, decided, beside }))
+}
+
+/// A tier in the words of the history.
+pub(super) fn stored_tier(tier: Tier) -> history::Tier {
     match tier {
-        EngineTier::Lightweight => Tier::Lightweight,
-        EngineTier::Powerful => Tier::Powerful,
+        Tier::Lightweight => history::Tier::Lightweight,
+        Tier::Powerful => history::Tier::Powerful,
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use tinydancer_crds::{Digest, routing_policy::Tier};
+use tinydancer_engine::calibration::ConformalSet;
 
-use super::decision_id::DecisionId;
+use super::{audits::AuditedDecision, decision_id::DecisionId};
 
 /// One request to decide on.
 #[derive(Debug, Clone, Copy)]
@@ -84,10 +85,11 @@ pub struct Stages {
 
 /// Which tier answers a request, and all there is to say about why.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the answer")]
 pub struct RoutingDecision {
     /// Names the decision towards clients; feedback refers to it.
     pub id: DecisionId,
-    /// The tier that answers.
+    /// The tier that answers; where `explored`, the other one than was decided.
     pub tier: Tier,
     /// Whether the rule asks that Powerful stand by for Lightweight's answer.
     pub fallback: bool,
@@ -101,12 +103,22 @@ pub struct RoutingDecision {
     pub confidence: Option<f32>,
     /// `min(p, 1 - p)` of the confidence.
     pub uncertainty: Option<f32>,
+    /// Share of the prompt's words that the model does not know; `None` with few words, and for a model without words.
+    pub novelty: Option<f32>,
+    /// The answers to "is Lightweight good enough" that cannot be ruled out; `None` for a model without such sets.
+    pub set: Option<ConformalSet>,
+    /// How many of the request's tags the model knows; `None` without tags.
+    pub known_tags: Option<usize>,
     /// Whether the engine could not say anything about this request.
     pub abstained: bool,
     /// Code of the reason, as the engine writes it.
     pub reason: &'static str,
     /// Whether a model classified the request; `false` is "failed open to Powerful".
     pub classified: bool,
+    /// Whether it goes to the other tier than was decided, to learn about that one.
+    pub explored: bool,
+    /// What is needed to audit the answer; `None` where it is not to be audited.
+    pub audit: Option<Box<AuditedDecision>>,
     /// How long each model took that scored.
     pub scoring: [Option<ScoringTime>; 2],
     /// How long it took.

@@ -15,7 +15,12 @@ use tinydancer_guards::{
 use tinydancer_protocol::{EvidenceOwner, TrialEvidence, guard_settings};
 use uuid::Uuid;
 
-use super::{DecisionId, lock::lock, model::Mean};
+use super::{
+    DecisionId,
+    audits::{AuditedDecision, Grades},
+    lock::lock,
+    model::Mean,
+};
 
 /// Over so many pods the error budget is spread where a pod judges by itself: it does not know how many there are, and
 /// with at most this many a false alarm anywhere is as rare as the policy says.
@@ -108,7 +113,7 @@ impl Ledger {
     /// Takes how a request ended that one of the two models decided after this evidence began; other requests are not its
     /// own. An answer can end minutes after its decision, when another test has begun.
     pub(crate) fn observe_outcome(&self, decision: &DecisionId, failed: bool) {
-        let Some(decided) = decision.model().filter(|_| decision.unique() >= self.begun) else { return };
+        let Some(decided) = decision.model().filter(|_| self.is_about(decision)) else { return };
         let arm = if decided == self.digest.short() {
             Arm::Candidate
         } else if self.reference.is_some_and(|reference| decided == reference.short()) {
@@ -117,6 +122,27 @@ impl Ledger {
             return;
         };
         lock(&self.seen).evidence.observe_outcome(arm, failed);
+    }
+
+    /// Takes what an audit has found of a request that both models scored after this evidence began.
+    pub(crate) fn observe_audit(&self, decision: &AuditedDecision, grades: Grades) {
+        let Some(beside) = decision.beside.as_ref().filter(|_| self.is_about(&decision.id)) else { return };
+        let (candidate, reference) = if decision.decided.digest == self.digest {
+            (&decision.decided, beside)
+        } else {
+            (beside, &decision.decided)
+        };
+        if (candidate.digest, Some(reference.digest)) != (self.digest, self.reference) {
+            return;
+        }
+        if let (Some(candidate), Some(reference)) = (candidate.covers(grades), reference.covers(grades)) {
+            lock(&self.seen).evidence.observe_coverage(candidate, reference);
+        }
+    }
+
+    /// Whether a decision was made after this evidence began.
+    fn is_about(&self, decision: &DecisionId) -> bool {
+        decision.unique() >= self.begun
     }
 
     /// Judges this process's own evidence without the rest of the fleet. Says why the digest must leave the traffic, once.

@@ -4,12 +4,15 @@
 //! the few instructions that add an observation to the evidence.
 
 mod arms;
+mod audits;
 mod beside;
 mod boot;
 mod clock;
 mod decide;
 mod decision;
 mod decision_id;
+mod draw;
+mod drift;
 mod feedback;
 mod held;
 mod keeper;
@@ -22,6 +25,7 @@ mod opinions;
 mod replay;
 mod report;
 mod step;
+mod sums;
 mod transition;
 mod trips;
 
@@ -41,6 +45,7 @@ use tinydancer_protocol::UpstreamReport;
 use tokio::sync::{Notify, oneshot, watch};
 use uuid::Uuid;
 
+pub use audits::{AuditedDecision, Grades};
 pub use beside::WatchState;
 pub use boot::{BOOT_ASSIGNMENT, BOOT_MODEL};
 pub use clock::{Clock, MonotonicClock};
@@ -57,6 +62,7 @@ pub use transition::{AssignError, PutModelError};
 use arms::Arms;
 use keys::DecisionKeys;
 use model::LoadedModel;
+use sums::Sums;
 use trips::Trips;
 
 /// What a router that runs alone calls itself.
@@ -125,6 +131,7 @@ pub struct Runtime {
     transitions: Mutex<()>,
     configuration: watch::Sender<Arc<Configuration>>,
     trips: Mutex<Trips>,
+    sums: Mutex<Sums>,
     /// Wakes the keeper.
     tripped: Arc<Notify>,
     /// Wakes whoever passes feedback on.
@@ -188,15 +195,16 @@ impl Runtime {
             incarnation: Uuid::new_v4(),
             arms: ArcSwap::from_pointee(Arms::empty(clock.now())),
             clock,
-            history,
             keys: ArcSwap::from_pointee(keys),
             key_file: None,
             transitions: Mutex::new(()),
             configuration: watch::Sender::new(Arc::new(nothing_configured())),
             trips: Mutex::default(),
+            sums: Mutex::new(restored_sums(&history)),
             tripped: Arc::default(),
             forwards: Arc::default(),
             upstreams: OnceLock::new(),
+            history,
         }
     }
 
@@ -230,10 +238,10 @@ impl Runtime {
         self.arms.load().watch_state()
     }
 
-    /// Keeps what an upstream made of a request, and adds it to the evidence of a trial that the decision belongs to. Never
-    /// waits: under pressure the record is dropped and counted.
-    pub fn record_outcome(&self, id: &DecisionId, outcome: UpstreamOutcome) {
-        if let Some(ledger) = &self.arms.load().ledger {
+    /// Keeps what an upstream made of a request, and adds it to the evidence of a trial that the decision belongs to, unless the
+    /// request was `explored`: then no model sent it there. Never waits: under pressure the record is dropped and counted.
+    pub fn record_outcome(&self, id: &DecisionId, explored: bool, outcome: UpstreamOutcome) {
+        if !explored && let Some(ledger) = &self.arms.load().ledger {
             ledger.observe_outcome(id, !outcome.succeeded);
         }
         self.history.record_outcome(Outcome {
@@ -338,5 +346,18 @@ const fn nothing_configured() -> Configuration {
             alpha: ZERO,
         },
         retention_days: 1,
+        audit: None,
+        explore_permille: 0,
+    }
+}
+
+/// What audits of earlier lives of this volume have found.
+fn restored_sums(history: &History) -> Sums {
+    match history.pair_sums() {
+        Ok(stored) => Sums::restored(&stored),
+        Err(error) => {
+            tracing::error!(%error, "failed to read the sums of past audits; they begin anew");
+            Sums::default()
+        }
     }
 }

@@ -7,8 +7,9 @@ use std::{
 
 use tinydancer_crds::Digest;
 use tinydancer_engine::{Features, LoadError, Model, Score, artifact};
+use tinydancer_protocol::DriftSums;
 
-use super::{lock::lock, replay::ReplayError};
+use super::{drift::Seen, lock::lock, replay::ReplayError};
 
 /// A running mean.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -60,7 +61,7 @@ pub(crate) struct Fault;
 pub(crate) struct LoadedModel {
     digest: Digest,
     model: Model,
-    uncertainty: Mutex<Mean>,
+    seen: Mutex<Seen>,
 }
 
 impl LoadedModel {
@@ -73,7 +74,7 @@ impl LoadedModel {
         if found != wanted {
             return Err(ModelError::DigestMismatch { wanted, found });
         }
-        Ok(Self { digest: found, model: Model::from_bytes(bytes)?, uncertainty: Mutex::default() })
+        Ok(Self { digest: found, model: Model::from_bytes(bytes)?, seen: Mutex::default() })
     }
 
     pub(crate) fn digest(&self) -> Digest {
@@ -92,14 +93,19 @@ impl LoadedModel {
         }
     }
 
-    /// Remembers the uncertainty of a request this model scored as the stable one.
-    pub(crate) fn count_uncertainty(&self, uncertainty: f32) {
-        lock(&self.uncertainty).add(f64::from(uncertainty));
+    /// Remembers a request that this model scored as the stable one.
+    pub(crate) fn count(&self, score: &Score) {
+        lock(&self.seen).count(score, &self.model);
+    }
+
+    /// Whether those requests look as in training.
+    pub(crate) fn drift(&self) -> Option<DriftSums> {
+        let seen = *lock(&self.seen);
+        seen.report(self.digest, &self.model)
     }
 
     /// Mean uncertainty of those requests, and how many there were.
     pub(crate) fn mean_uncertainty(&self) -> Option<(f64, u64)> {
-        let mean = *lock(&self.uncertainty);
-        mean.get().map(|value| (value, mean.count))
+        lock(&self.seen).mean_uncertainty()
     }
 }

@@ -7,6 +7,7 @@ use std::{
     time::Instant,
 };
 
+use tinydancer_crds::Digest;
 use tinydancer_engine::{Decision, DecisionRule, Features, Score, Tier};
 use tinydancer_guards::Observation;
 
@@ -24,6 +25,8 @@ pub(super) struct Opinion<'a> {
     pub(super) model: &'a LoadedModel,
     pub(super) role: ModelRole,
     pub(super) scored: Option<(Score, Decision)>,
+    /// How many of the request's tags it knows; `None` without tags.
+    pub(super) known_tags: Option<usize>,
     nanoseconds: u64,
 }
 
@@ -33,7 +36,9 @@ impl<'a> Opinion<'a> {
         let score = model.score(features);
         let nanoseconds = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let scored = score.ok().map(|score| (score, model.engine().decide(&score, &rule)));
-        Self { model, role, scored, nanoseconds }
+        let tagged = !features.tags().is_empty();
+        let known_tags = tagged.then(|| model.engine().known_tags(features));
+        Self { model, role, scored, known_tags, nanoseconds }
     }
 
     fn time(&self) -> ScoringTime {
@@ -51,7 +56,13 @@ pub(super) struct Opinions<'a> {
     pub(super) latency: Stages,
 }
 
-impl Opinions<'_> {
+impl<'a> Opinions<'a> {
+    /// The one of the model beside that which decided.
+    pub(super) fn other_than(&self, decided: Option<Digest>) -> Option<&Opinion<'a>> {
+        let by_the_other = self.beside.as_ref().is_some_and(|beside| decided == Some(beside.model.digest()));
+        if by_the_other { self.serving.as_ref() } else { self.beside.as_ref() }
+    }
+
     /// How long each model took.
     pub(super) fn times(&self) -> [Option<ScoringTime>; 2] {
         [&self.serving, &self.beside].map(|opinion| opinion.as_ref().map(Opinion::time))
@@ -90,8 +101,8 @@ pub(super) fn opinions<'a>(arms: &'a Arms, input: &DecisionInput<'_>) -> Opinion
         }
         let features_us = micros(begin);
         let begin = Instant::now();
-        let rule = arms.rule();
-        let ask = |asked: Asked<'a>| asked.map(|asked| Opinion::of(asked, features, rule));
+        let ask =
+            |asked: Asked<'a>| asked.map(|asked| Opinion::of(asked, features, arms.rule(asked.0.digest())));
         let (serving, beside) = by_turns(|| ask(serving), || ask(beside));
         let latency = Stages { features_us, inference_us: micros(begin), total_us: 0.0 };
         Opinions { serving, beside, statistics: features.statistics().to_vec(), latency }

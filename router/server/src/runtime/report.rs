@@ -12,6 +12,9 @@ impl Runtime {
         let serving = arms.serving();
         let assignment = arms.held.as_ref().map(|held| &held.assignment);
         let named = assignment.map(|assignment| named_digests(assignment)).unwrap_or_default();
+        // A router that runs alone has no assignment.
+        let remembered =
+            serving.map(|model| model.digest()).into_iter().chain(named.iter().copied()).collect::<Vec<_>>();
         Report {
             protocol_version: PROTOCOL_VERSION,
             pod: self.pod.to_string(),
@@ -30,6 +33,8 @@ impl Runtime {
             trips: lock(&self.trips).report(),
             upstreams: self.upstreams.get().map(|report| report()).unwrap_or_default(),
             history_writable: self.history.degraded().is_none(),
+            calibration: lock(&self.sums).of(&remembered),
+            drift: serving.and_then(|model| model.drift()),
         }
     }
 }

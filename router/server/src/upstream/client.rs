@@ -52,6 +52,15 @@ pub enum Reply {
     },
 }
 
+impl Reply {
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Whole { status, .. } | Self::Begun { status, .. } => *status,
+        }
+    }
+}
+
 /// Why an upstream's answer is of no use. Another one may do better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
@@ -127,6 +136,21 @@ impl Client {
         &self,
         candidate: &Candidate,
         key: Option<HeaderValue>,
+        headers: HeaderMap,
+        body: Bytes,
+        within: Duration,
+    ) -> Result<Reply, Failure> {
+        self.post(&format!("{}/chat/completions", candidate.endpoint), key, headers, body, within).await
+    }
+
+    /// Sends JSON to an address of the policy and waits as [`Client::chat`] does.
+    ///
+    /// # Errors
+    /// As [`Client::chat`].
+    pub async fn post(
+        &self,
+        address: &str,
+        key: Option<HeaderValue>,
         mut headers: HeaderMap,
         body: Bytes,
         within: Duration,
@@ -135,8 +159,7 @@ impl Client {
             headers.insert(header::AUTHORIZATION, key);
         }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let request =
-            self.http.post(format!("{}/chat/completions", candidate.endpoint)).headers(headers).body(body);
+        let request = self.http.post(address).headers(headers).body(body);
         tokio::time::timeout(within, self.answer(request)).await.unwrap_or(Err(Failure::Timeout))
     }
 

@@ -1,4 +1,5 @@
-//! The keys of the upstreams: files `upstream.<candidate>` in one folder, read again while the router runs.
+//! The keys of the upstreams and of the grader: files `upstream.<candidate>` and `grader.key` in one folder, read again while
+//! the router runs.
 
 use std::{
     collections::BTreeMap,
@@ -10,6 +11,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
+use tinydancer_crds::valid::GRADER_KEY_FILE;
 
 const PREFIX: &str = "upstream.";
 /// How often the folder is read.
@@ -17,11 +19,17 @@ const REREAD: Duration = Duration::from_secs(1);
 /// Bytes of the longest key file that is read.
 const LONGEST_KEY: u64 = 16 * 1024;
 
-/// Ready-made `authorization` headers by candidate. Requests read the last known state; the disk is read by
+/// Ready-made `authorization` headers. Requests read the last known state; the disk is read by
 /// [`Credentials::follow`].
 pub struct Credentials {
     folder: Option<PathBuf>,
-    headers: ArcSwap<BTreeMap<String, HeaderValue>>,
+    headers: ArcSwap<Headers>,
+}
+
+#[derive(Default, PartialEq)]
+struct Headers {
+    candidates: BTreeMap<String, HeaderValue>,
+    grader: Option<HeaderValue>,
 }
 
 impl Credentials {
@@ -34,12 +42,17 @@ impl Credentials {
 
     /// The header with a candidate's key.
     pub fn header(&self, candidate: &str) -> Option<HeaderValue> {
-        self.headers.load().get(candidate).cloned()
+        self.headers.load().candidates.get(candidate).cloned()
+    }
+
+    /// The header with the grader's key.
+    pub fn grader(&self) -> Option<HeaderValue> {
+        self.headers.load().grader.clone()
     }
 
     /// Whether a candidate's key is there.
     pub fn has(&self, candidate: &str) -> bool {
-        self.headers.load().contains_key(candidate)
+        self.headers.load().candidates.contains_key(candidate)
     }
 
     /// Reads the folder again every second, for ever: Kubernetes replaces the files of a Secret while the pod runs.
@@ -72,17 +85,23 @@ impl fmt::Debug for Credentials {
     }
 }
 
-fn read_folder(folder: &Path) -> std::io::Result<BTreeMap<String, HeaderValue>> {
-    let mut headers = BTreeMap::new();
+fn read_folder(folder: &Path) -> std::io::Result<Headers> {
+    let mut headers = Headers::default();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let Some(candidate) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
-        if std::fs::metadata(entry.path())?.len() > LONGEST_KEY {
+        let Some(name) = name.to_str() else { continue };
+        let candidate = name.strip_prefix(PREFIX);
+        let is_key = candidate.is_some() || name == GRADER_KEY_FILE;
+        if !is_key || std::fs::metadata(entry.path())?.len() > LONGEST_KEY {
             continue;
         }
-        if let Some(header) = bearer(&std::fs::read(entry.path())?) {
-            headers.insert(candidate.to_owned(), header);
+        let Some(header) = bearer(&std::fs::read(entry.path())?) else { continue };
+        match candidate {
+            Some(candidate) => {
+                headers.candidates.insert(candidate.to_owned(), header);
+            }
+            None => headers.grader = Some(header),
         }
     }
     Ok(headers)
@@ -118,6 +137,16 @@ mod tests {
         std::fs::remove_file(folder.path().join("upstream.small")).unwrap();
         credentials.read();
         assert!(!credentials.has("small"));
+    }
+
+    #[test]
+    fn the_graders_key_is_no_candidates() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("grader.key"), "secret").unwrap();
+        std::fs::write(folder.path().join("feedback.key"), [7; 32]).unwrap();
+        let credentials = Credentials::open(Some(folder.path()));
+        assert_eq!(credentials.grader().unwrap().as_bytes(), b"Bearer secret");
+        assert!(credentials.headers.load().candidates.is_empty());
     }
 
     #[test]

@@ -94,6 +94,11 @@ impl Upstreams {
         if upstream.candidate.api_key { self.credentials.header(&upstream.candidate.name) } else { None }
     }
 
+    /// The key to send to the grader, where it is there.
+    pub fn grader_key(&self) -> Option<HeaderValue> {
+        self.credentials.grader()
+    }
+
     /// Asks an upstream's breaker for a call.
     pub fn admit(&self, upstream: &Upstream) -> Admission {
         upstream.breaker.admit(self.started.elapsed())

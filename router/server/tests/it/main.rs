@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "everything in here is a test")]
 
 mod boot;
+mod calibration;
 mod certificates;
 mod control;
 mod data;

@@ -14,7 +14,7 @@ fn ended(pod: &Pod, decision: &RoutingDecision, succeeded: bool) {
         completion_tokens: None,
         cost_micro_dollars: None,
     };
-    pod.runtime.record_outcome(&decision.id, outcome);
+    pod.runtime.record_outcome(&decision.id, decision.explored, outcome);
 }
 
 fn counted(pod: &Pod) -> OutcomeCounts {

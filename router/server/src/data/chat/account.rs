@@ -6,8 +6,9 @@ use tinydancer_crds::routing_policy::Tier;
 use tinydancer_engine::breaker::{Outcome, Permit};
 
 use crate::{
+    audit::{Answer, Recording},
     data::DataPlane,
-    runtime::{DecisionId, UpstreamOutcome},
+    runtime::{RoutingDecision, UpstreamOutcome},
     upstream::{Upstream, Usage, cost_micro_dollars},
 };
 
@@ -40,18 +41,21 @@ impl End {
 pub(super) struct Account {
     plane: Arc<DataPlane>,
     upstream: Arc<Upstream>,
-    decision: Option<DecisionId>,
+    decision: Option<Arc<RoutingDecision>>,
+    /// There is one where the answer is to be audited.
+    recording: Option<Recording>,
     /// Taken when the account is settled.
     permit: Option<Permit>,
     started: Instant,
 }
 
 impl Account {
-    /// Opens the account of an answer; `decision` is there if the request was routed.
+    /// Opens the account of an answer; `decision` is there if the request was routed, `recording` if it is to be audited.
     pub(super) fn open(
         plane: &Arc<DataPlane>,
         upstream: &Arc<Upstream>,
-        decision: Option<DecisionId>,
+        decision: Option<Arc<RoutingDecision>>,
+        recording: Option<Recording>,
         permit: Permit,
         started: Instant,
     ) -> Self {
@@ -59,12 +63,26 @@ impl Account {
             plane: Arc::clone(plane),
             upstream: Arc::clone(upstream),
             decision,
+            recording,
             permit: Some(permit),
             started,
         }
     }
 
-    /// Says how the answer ended.
+    /// Whether the answer is to be audited.
+    pub(super) fn is_audited(&self) -> bool {
+        self.recording.is_some()
+    }
+
+    /// Says that the answer came whole. Without what it was, it is not audited.
+    pub(super) fn complete(mut self, usage: Option<Usage>, answer: Option<Answer>) {
+        self.close(End::Complete, usage);
+        if let (Some(recording), Some(answer)) = (self.recording.take(), answer) {
+            recording.answered(self.upstream.candidate.tier, answer);
+        }
+    }
+
+    /// Says how else the answer ended.
     pub(super) fn settle(mut self, end: End, usage: Option<Usage>) {
         self.close(end, usage);
     }
@@ -86,7 +104,7 @@ impl Account {
         }
         if let (Some(decision), End::Complete | End::Broken) = (&self.decision, end) {
             let outcome = outcome(end == End::Complete, self.started, usage, &self.upstream);
-            self.plane.runtime.record_outcome(decision, outcome);
+            self.plane.runtime.record_outcome(&decision.id, decision.explored, outcome);
         }
     }
 }

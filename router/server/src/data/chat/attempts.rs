@@ -17,6 +17,7 @@ use super::{
     headers, no_upstream, relay,
 };
 use crate::{
+    audit::Answer,
     data::{DataPlane, error::ApiError, route::reason},
     metrics::tier_name,
     upstream::{Failure, Reply, Upstream, Usage},
@@ -48,15 +49,17 @@ pub(super) async fn answer(
         match plane.client.chat(&upstream.candidate, key, headers, body, within).await {
             Ok(reply) => {
                 plane.metrics.upstream_time(&upstream.candidate.name, asked.elapsed().as_secs_f64());
-                let decision = route.decision.as_ref().map(|decision| decision.id.clone());
-                let account = Account::open(plane, upstream, decision, permit, started);
+                let decision = route.decision.clone();
+                let audited = decision.as_ref().filter(|_| reply.status().is_success());
+                let recording = audited.and_then(|decision| plane.auditor.open(chat.bytes(), decision));
+                let account = Account::open(plane, upstream, decision, recording, permit, started);
                 return Ok(pass_on(plane, reply, upstream, route, account));
             }
             Err(failure) => tries.failed(upstream, permit, failure),
         }
     }
     if let Some(decision) = &route.decision {
-        plane.runtime.record_outcome(&decision.id, account::unanswered(started));
+        plane.runtime.record_outcome(&decision.id, decision.explored, account::unanswered(started));
     }
     Err(no_upstream().retry_after(tries.retry_after.unwrap_or_default()))
 }
@@ -122,8 +125,11 @@ fn pass_on(
 ) -> Response {
     let (status, answered, body) = match reply {
         Reply::Whole { status, headers, body } => {
-            let end = if status.is_success() { End::Complete } else { End::Refused };
-            account.settle(end, Usage::of_answer(&body).filter(|_| end == End::Complete));
+            if status.is_success() {
+                account.complete(Usage::of_answer(&body), Some(Answer::Body(body.clone())));
+            } else {
+                account.settle(End::Refused, None);
+            }
             (status, headers, Body::from(body))
         }
         Reply::Begun { status, headers, events, first, rest } => {
@@ -131,7 +137,7 @@ fn pass_on(
             (status, headers, relay::body(first, rest, events, account, silence))
         }
     };
-    let decision = route.decision.as_ref();
+    let decision = route.decision.as_deref();
     let why = decision.map_or(REQUESTED, |decision| {
         reason(decision.tier, decision.reason, tier_name(upstream.candidate.tier))
     });

@@ -52,6 +52,11 @@ impl<'a> ChatBody<'a> {
         Ok(Self { bytes, fields, model, model_at })
     }
 
+    /// The whole body as it came.
+    pub(super) fn bytes(&self) -> &Bytes {
+        self.bytes
+    }
+
     /// The text that is classified.
     pub(super) fn text(&self) -> &str {
         messages::text(&self.fields.messages)

@@ -1,14 +1,17 @@
-//! Reads along in a stream of server-sent events: what it says about tokens, and whether it came to its end.
+//! Reads along in a stream of server-sent events: what it says about tokens, whether it came to its end and, for an audit,
+//! its text.
+
+use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use crate::upstream::Usage;
+use crate::{audit::AnswerText, upstream::Usage};
 
 /// Bytes of the longest line that is looked at; a longer one passes unread.
 const LONGEST_LINE: usize = 256 * 1024;
 
 /// Follows the bytes of a stream, however they are split.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Events {
     line: Vec<u8>,
     /// The line is longer than is looked at.
@@ -17,6 +20,8 @@ pub(super) struct Events {
     finished: bool,
     /// No event is half-way.
     whole: bool,
+    /// There is one where the answer is to be audited.
+    text: Option<AnswerText>,
 }
 
 #[derive(Deserialize)]
@@ -31,7 +36,38 @@ struct Choice {
     finish_reason: Option<String>,
 }
 
+/// The words of an event. Read only for an audit.
+#[derive(Deserialize)]
+struct Words<'a> {
+    #[serde(borrow)]
+    choices: Vec<WordsOfChoice<'a>>,
+}
+
+#[derive(Deserialize)]
+struct WordsOfChoice<'a> {
+    #[serde(default)]
+    index: u32,
+    #[serde(borrow)]
+    delta: Delta<'a>,
+}
+
+#[derive(Deserialize)]
+struct Delta<'a> {
+    #[serde(borrow, default)]
+    content: Option<Cow<'a, str>>,
+}
+
 impl Events {
+    /// Also collects the text of the first choice.
+    pub(super) fn with_text() -> Self {
+        Self { text: Some(AnswerText::begun()), ..Self::default() }
+    }
+
+    /// The text, where it was to be collected.
+    pub(super) fn take_text(&mut self) -> Option<AnswerText> {
+        self.text.take()
+    }
+
     /// Takes the next bytes.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         for part in bytes.split_inclusive(|&byte| byte == b'\n') {
@@ -92,12 +128,19 @@ impl Events {
             self.usage = chunk.usage.or(self.usage);
             self.finished |= chunk.choices.iter().any(|choice| choice.finish_reason.is_some());
         }
+        if let Some(text) = &mut self.text
+            && let Ok(words) = serde_json::from_slice::<Words<'_>>(data)
+        {
+            let first = words.choices.into_iter().filter(|choice| choice.index == 0);
+            first.filter_map(|choice| choice.delta.content).for_each(|words| text.push(&words));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::Answer;
     use proptest::prelude::*;
 
     const STREAM: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"é\"},\"finish_reason\":null}]}\r\n\r\n\
@@ -124,6 +167,23 @@ mod tests {
     fn a_stream_that_breaks_off_inside_an_event_is_neither_finished_nor_whole() {
         assert_eq!(followed(&[b"data: {\"choices\":[]}\n\ndata: {\"cho"]), (None, false, false));
         assert_eq!(followed(&[b"data: {\"choices\":[]}\n"]), (None, false, false));
+    }
+
+    #[test]
+    fn the_text_of_the_first_choice_is_collected_for_an_audit_only() {
+        let mut events = Events::with_text();
+        for event in [
+            r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"content":"a\n"}},{"index":1,"delta":{"content":"x"}}]}"#,
+            r#"{"choices":[{"delta":{"content":"b"},"finish_reason":null}]}"#,
+            r#"{"choices":[{"delta":{"content":null},"finish_reason":"stop"}]}"#,
+            r#"{"choices":[],"usage":null}"#,
+        ] {
+            events.push(format!("data: {event}\n\n").as_bytes());
+        }
+        let text = Answer::Text(events.take_text().unwrap()).into_text();
+        assert_eq!(text.as_deref(), Some("a\nb"));
+        assert!(Events::default().take_text().is_none());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::{metrics::tier_name, runtime::RoutingDecision, upstream::Upstream};
+use crate::{data::route::labels, metrics::tier_name, runtime::RoutingDecision, upstream::Upstream};
 
 /// Headers of a request that an upstream gets. Nothing else: no key, cookie, host or address of the client.
 const FORWARDED: [HeaderName; 5] = [
@@ -83,6 +83,16 @@ pub(super) fn add_routing(
     if let Some(uncertainty) = decision.uncertainty {
         add("x-router-uncertainty", &uncertainty.to_string());
     }
+    if let Some(novelty) = decision.novelty {
+        add("x-router-novelty", &novelty.to_string());
+    }
+    if let Some(set) = decision.set {
+        add("x-router-set", &labels(set).join(", "));
+    }
+    if let Some(known) = decision.known_tags {
+        add("x-router-known-tags", &known.to_string());
+    }
+    add("x-router-explored", if decision.explored { "true" } else { "false" });
 }
 
 #[cfg(test)]

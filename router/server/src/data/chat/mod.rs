@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug)]
 struct Route {
     upstreams: Vec<Arc<Upstream>>,
-    decision: Option<RoutingDecision>,
+    decision: Option<Arc<RoutingDecision>>,
 }
 
 /// Answers a chat request.
@@ -62,7 +62,7 @@ fn route(plane: &DataPlane, chat: &ChatBody<'_>, headers: &HeaderMap) -> Result<
     let standings: Vec<_> = all.iter().map(|upstream| plane.upstreams.standing(upstream)).collect();
     let order = chain(&standings, decision.tier, decision.fallback);
     let upstreams = order.into_iter().filter_map(|position| all.get(position).cloned()).collect();
-    Ok(Route { upstreams, decision: Some(decision) })
+    Ok(Route { upstreams, decision: Some(Arc::new(decision)) })
 }
 
 /// The candidate of this name, or all candidates with this model, cheapest first.

@@ -10,6 +10,7 @@ use super::{
     account::{Account, End},
     events::Events,
 };
+use crate::audit::Answer;
 
 const BROKE_OFF: &str = "data: {\"error\":{\"message\":\"the upstream's answer broke off\",\"type\":\"server_error\",\
     \"param\":null,\"code\":\"upstream_truncated\"}}\n\n";
@@ -42,7 +43,7 @@ pub(super) fn body(
     account: Account,
     silence: Duration,
 ) -> Body {
-    let events = events.then(Events::default);
+    let events = events.then(|| if account.is_audited() { Events::with_text() } else { Events::default() });
     let relay = Relay { first: Some(first), rest, events, account: Some(account), silence };
     Body::from_stream(futures::stream::unfold(relay, Relay::next))
 }
@@ -59,9 +60,11 @@ impl Relay {
         }
         let account = self.account.take()?;
         let usage = self.events.as_ref().and_then(Events::usage);
-        match (&self.events, next) {
+        match (&mut self.events, next) {
             (_, Next::End) if !self.rest.status().is_success() => account.settle(End::Refused, None),
-            (Some(events), _) if events.finished() => account.settle(End::Complete, usage),
+            (Some(events), _) if events.finished() => {
+                account.complete(usage, events.take_text().map(Answer::Text));
+            }
             (Some(events), _) => {
                 account.settle(End::Broken, usage);
                 let separator = if events.between() { "" } else { "\n\n" };
@@ -71,7 +74,8 @@ impl Relay {
                 account.settle(End::Broken, None);
                 return Some((Err(io::Error::other("the upstream's answer broke off")), self));
             }
-            (None, _) => account.settle(End::Complete, None),
+            // Too large to be audited.
+            (None, _) => account.complete(None, None),
         }
         None
     }

@@ -3,6 +3,8 @@
 #![expect(clippy::float_cmp, reason = "counts are whole numbers")]
 
 mod alone;
+mod audit;
+mod explore;
 mod failover;
 mod feedback;
 mod hostile;
@@ -20,7 +22,7 @@ use tempfile::TempDir;
 use tinydancer_crds::{
     Configuration,
     routing_policy::Tier,
-    valid::{BreakerSettings, Candidate, Cost, DecisionRule, GuardMargins, MicroDollars, Permille},
+    valid::{Audit, BreakerSettings, Candidate, Cost, DecisionRule, GuardMargins, MicroDollars, Permille},
 };
 use tinydancer_engine::testing;
 use tinydancer_history::{History, Options};
@@ -44,7 +46,7 @@ pub(crate) const WITH_FALLBACK: DecisionRule =
 pub(crate) const POWERFUL: DecisionRule =
     DecisionRule::Thresholds { confidence: permille(1000), fallback: permille(1000) };
 
-const fn permille(value: u16) -> Permille {
+pub(crate) const fn permille(value: u16) -> Permille {
     match Permille::new(value) {
         Some(permille) => permille,
         None => panic!("at most 1000"),
@@ -58,6 +60,7 @@ pub(crate) struct Router {
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<()>,
     pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) history: Arc<History>,
     _folder: TempDir,
 }
 
@@ -67,6 +70,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) limits: Limits,
     pub(crate) breaker: BreakerSettings,
     pub(crate) credentials: Option<&'a Path>,
+    pub(crate) audit: Option<Audit>,
+    pub(crate) explore_permille: u16,
 }
 
 impl Default for Setup<'_> {
@@ -80,7 +85,7 @@ impl Default for Setup<'_> {
             half_open_probes: 1,
         };
         let limits = Limits { upstream_within: Duration::from_secs(5), ..Limits::default() };
-        Self { rule: LIGHTWEIGHT, limits, breaker, credentials: None }
+        Self { rule: LIGHTWEIGHT, limits, breaker, credentials: None, audit: None, explore_permille: 0 }
     }
 }
 
@@ -122,6 +127,8 @@ pub(crate) fn configuration(candidates: Vec<Candidate>, setup: &Setup<'_>) -> Co
             alpha: permille(10),
         },
         retention_days: 1,
+        audit: setup.audit.clone(),
+        explore_permille: setup.explore_permille,
     }
 }
 
@@ -158,7 +165,7 @@ impl Router {
         let client = Client::new(setup.limits.held_back).unwrap();
         let plane = DataPlane::new(
             runtime,
-            history,
+            Arc::clone(&history),
             Arc::clone(&upstreams),
             client,
             Arc::new(Metrics::new()),
@@ -171,7 +178,8 @@ impl Router {
         let served = tokio::spawn(data::serve(listener, Arc::new(plane), async {
             let _ = stopped.await;
         }));
-        Self { address, client: reqwest::Client::new(), stop: Some(stop), served, upstreams, _folder: folder }
+        let client = reqwest::Client::new();
+        Self { address, client, stop: Some(stop), served, upstreams, history, _folder: folder }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
