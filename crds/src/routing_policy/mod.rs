@@ -12,6 +12,7 @@ pub use spec::{
     RiskSpec, RoutingPolicy, RoutingPolicySpec, TemplateSpec, ThresholdsSpec, Tier, Trust, TrustedKey,
 };
 pub use status::{
-    GuardStatus, ModelEntry, ModelIdentity, RolloutState, RolloutStatus, RoutingPolicyStatus, ShapeStatus,
-    TransitionEntry, TransitionEvidence, Verdict, WatchStatus,
+    CalibrationState, CalibrationStatus, CoverageStatus, GuardStatus, ModelEntry, ModelIdentity,
+    RolloutState, RolloutStatus, RoutingPolicyStatus, ShapeStatus, TransitionEntry, TransitionEvidence,
+    Verdict, WatchStatus,
 };

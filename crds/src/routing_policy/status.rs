@@ -29,6 +29,9 @@ pub struct RoutingPolicyStatus {
     /// The trial that is under way or was the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutStatus>,
+    /// What audits say about the stable model, and the threshold that follows; only with audits and a promised risk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationStatus>,
     /// Each model this policy has to do with and what it is here; RouterModel status is derived from it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["digest"]))]
@@ -191,6 +194,61 @@ pub struct GuardStatus {
     pub passes_at: String,
     /// Observations behind it.
     pub samples: i64,
+}
+
+/// What audits say about the stable model: the numbers by which was decided last. They are taken again when the audited
+/// requests have grown by a quarter, never while a model is on trial or watched.
+#[derive(Deserialize, Serialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CalibrationStatus {
+    /// The stable model.
+    pub model: ModelIdentity,
+    /// Where the calibration is.
+    pub state: CalibrationState,
+    /// Audited requests that the model scored.
+    pub pairs: i64,
+    /// Lightweight answers up to this score, decimal text; -1.000 is nowhere. Absent where the artifact's threshold holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lambda: Option<String>,
+    /// Promised mean loss of quality against always-Powerful, in thousandths.
+    pub promised_permille: i32,
+    /// Mean loss of the decisions that were made, in thousandths, decimal text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_permille: Option<String>,
+    /// What that mean is at most, with 95 % confidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upper_bound_permille: Option<String>,
+    /// How often the model's sets held the truth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<CoverageStatus>,
+    /// Since when this threshold holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+}
+
+/// Where the calibration of the stable model is.
+#[derive(Deserialize, Serialize, Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema)]
+pub enum CalibrationState {
+    /// Too few requests were audited; the artifact's threshold holds.
+    Collecting,
+    /// The threshold that the audits gave holds.
+    Calibrated,
+    /// The threshold stays what it is while a model is on trial or watched.
+    Frozen,
+    /// No threshold keeps the promise; everything goes to Powerful.
+    PromiseUnmet,
+}
+
+/// Shares of audited requests whose set held the truth, by what the truth is; decimal text.
+#[derive(Deserialize, Serialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CoverageStatus {
+    /// Where Lightweight was good enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good_enough: Option<String>,
+    /// Where it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_good_enough: Option<String>,
 }
 
 /// A model as one policy sees it.

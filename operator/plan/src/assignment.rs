@@ -8,6 +8,7 @@ use tinydancer_guards::ApplicableGuards;
 use tinydancer_protocol::{Assignment, ModelState, RefusalReason, Trial, Watch};
 
 use crate::{
+    calibration,
     fleet::{FleetView, model_state, newest_epoch},
     observed::{Observed, ObservedPod, Settings},
     plan::{Action, PodReference},
@@ -19,8 +20,10 @@ use crate::{
 /// told last gets a larger epoch than any that the record or a pod knows.
 pub(crate) fn renew(record: &mut Record, told: &Assignment, observed: &Observed) {
     let wished = wished(record, &observed.settings);
+    let stable = record.stable.as_ref().map(|stable| stable.model.clone());
     let boot = Assignment {
-        stable: record.stable.as_ref().map(|stable| stable.model.clone()),
+        calibration: calibration::told(record, stable.as_ref()),
+        stable,
         trial: None,
         // Until the promotion is over a pod boots with the model that served before.
         watch: wished.watch.clone().filter(|_| record.rollout == Rollout::Watching),
@@ -61,7 +64,8 @@ fn wished(record: &Record, settings: &Settings) -> Assignment {
         Rollout::Promoting => candidate.map(|trial| trial.model.clone()).or(stable),
         _ => stable,
     };
-    Assignment { stable, trial, watch: watch(record), ..record.assignment.clone() }
+    let calibration = calibration::told(record, stable.as_ref());
+    Assignment { stable, trial, watch: watch(record), calibration, ..record.assignment.clone() }
 }
 
 /// The way back. It is there from the first moment of the promotion on, so that no pod serves the promoted model without it.

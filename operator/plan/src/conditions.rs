@@ -6,6 +6,7 @@ use tinydancer_crds::{
 };
 
 use crate::{
+    calibration, drift,
     fleet::lost,
     observed::Observed,
     record::Record,
@@ -32,14 +33,17 @@ pub(crate) struct Findings<'a> {
 
 /// The conditions, in their fixed order.
 pub(crate) fn wishes(findings: &Findings<'_>) -> Vec<Wish> {
-    vec![
+    let always = [
         ready(findings),
         reconciling(findings),
         stalled(findings),
         model_resolved(findings),
         fleet_available(findings),
         candidate_healthy(findings),
-    ]
+    ];
+    let calibration = findings.record.and_then(calibration::words::condition);
+    let drift = findings.record.and_then(|record| drift::condition(record, &findings.observed.pods));
+    always.into_iter().chain(calibration).chain(drift).collect()
 }
 
 const fn wish(type_: &'static str, status: Option<bool>, reason: &'static str, message: String) -> Wish {

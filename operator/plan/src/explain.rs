@@ -8,7 +8,8 @@ use tinydancer_crds::{
 use tinydancer_guards::{GuardJudgement, Judgement, Verdict};
 
 use crate::{
-    plan::{Event, EventKind},
+    calibration, drift,
+    plan::{Event, EventKind, Notice},
     record::Record,
     rollout::{Cause, Judged, PauseReason, Rollout, Transition},
     status,
@@ -190,6 +191,14 @@ pub(crate) fn decimals(number: f64) -> String {
     if text == "-0.000" { "0.000".to_owned() } else { text }
 }
 
+/// With commas between thousands.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join(",")
+}
+
 /// The numbers behind a transition: of the guard that decided, or was furthest from it. `None` for the start of a trial
 /// and where nothing was seen.
 pub(crate) fn evidence(
@@ -214,6 +223,11 @@ pub(crate) fn evidence(
         samples: status::number(guard.observations),
         pods: i32::try_from(pods).unwrap_or(i32::MAX),
     })
+}
+
+/// What the record tells of beside the rollout's transitions: the threshold that holds, and drift.
+pub fn notices(record: &Record) -> Vec<Notice> {
+    [calibration::words::notice(record), drift::notice(record)].into_iter().flatten().collect()
 }
 
 /// The event of a transition: each has exactly one, with its own reason.

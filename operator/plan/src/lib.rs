@@ -11,8 +11,10 @@
 mod advance;
 mod assignment;
 pub mod build;
+mod calibration;
 mod children;
 mod conditions;
+mod drift;
 mod explain;
 mod fleet;
 mod model;
@@ -24,13 +26,17 @@ mod resolve;
 pub mod rollout;
 mod status;
 
-pub use explain::last_event;
+pub use calibration::{Audited, ModelCalibration, Threshold, audited, mean_loss};
+pub use drift::DriftFound;
+pub use explain::{last_event, notices};
 pub use model::model_status;
 pub use observed::{
     Artifact, LiveChild, Observed, ObservedModel, ObservedPod, ObservedRecord, PolicyInput, SecretState,
     Settings, SignatureCheck,
 };
-pub use plan::{Action, Child, Commit, CredentialsRequest, Event, EventKind, Plan, PodReference, TlsRequest};
+pub use plan::{
+    Action, Child, Commit, CredentialsRequest, Event, EventKind, Notice, Plan, PodReference, TlsRequest,
+};
 pub use planning::plan;
 pub use record::{
     Quarantine, RECORD_KEY, RECORD_VERSION, Record, RecordError, StableModel, StepClock, TemplateInputs,

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
@@ -143,6 +144,18 @@ pub struct Event {
     pub message: String,
     /// Name of the RouterModel it is about.
     pub model: String,
+}
+
+/// An event that the record tells of beside the rollout's transitions. Made from the record alone, so that the next operator
+/// can tell what the last one did not come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What is told.
+    pub event: Event,
+    /// When it happened.
+    pub since: Timestamp,
+    /// What tells it from every other one of the policy.
+    pub occasion: String,
 }
 
 impl Child {

@@ -13,9 +13,9 @@ use crate::{
     advance::{Circumstances, advance},
     assignment,
     build::{record_object, selector},
-    children,
+    calibration, children,
     conditions::{Findings, wishes},
-    explain,
+    drift, explain,
     observed::{Observed, ObservedRecord, PolicyInput},
     plan::{Commit, Event, Plan},
     record::{RECORD_VERSION, Record, StepClock, TemplateInputs},
@@ -92,6 +92,8 @@ fn planned(
     if let Some(valid) = valid {
         configure(&mut record, &recorded, valid, observed);
     }
+    calibration::renew(&mut record, &observed.pods, now);
+    drift::renew(&mut record, &observed.pods, now);
     assignment::renew(&mut record, &recorded.assignment, observed);
     if !is_due && event.is_none() && is_only_evidence(&record, &recorded) {
         record = recorded;
@@ -125,6 +127,7 @@ fn first_record(identity: &PolicyIdentity, valid: &ValidPolicy, observed: &Obser
         stable: None,
         trial: None,
         watch: None,
+        calibration: None,
     };
     Record {
         version: RECORD_VERSION,
@@ -140,6 +143,8 @@ fn first_record(identity: &PolicyIdentity, valid: &ValidPolicy, observed: &Obser
         spent_tokens: Vec::new(),
         past: Vec::new(),
         history: Vec::new(),
+        calibrations: Vec::new(),
+        drift: None,
     }
 }
 

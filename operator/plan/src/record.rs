@@ -13,7 +13,11 @@ use tinydancer_crds::{
 use tinydancer_guards::ApplicableGuards;
 use tinydancer_protocol::{AssignedModel, Assignment, EvidencePhase};
 
-use crate::rollout::{EvidenceBank, Rollout};
+use crate::{
+    calibration::ModelCalibration,
+    drift::DriftFound,
+    rollout::{EvidenceBank, Rollout},
+};
 
 /// Version of the record's form that this operator writes and reads.
 pub const RECORD_VERSION: u32 = 1;
@@ -60,6 +64,12 @@ pub struct Record {
     pub past: Vec<ModelEntry>,
     /// The last transitions, oldest first.
     pub history: Vec<TransitionEntry>,
+    /// What audits said about models that were stable, the one that was touched last at the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calibrations: Vec<ModelCalibration>,
+    /// Requests do not look to the stable model as in training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftFound>,
 }
 
 /// The trusted model and how it became that.

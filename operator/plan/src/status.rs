@@ -15,6 +15,7 @@ use tinydancer_guards::Shapes;
 use tinydancer_protocol::AssignedModel;
 
 use crate::{
+    calibration,
     explain::{decimals, interval},
     record::{Record, StableModel, TrialRecord},
     rollout::{CanaryStep, Cause, Halt, PauseReason, Rollout, judgement, sample_ratio},
@@ -27,9 +28,10 @@ pub(crate) fn project(record: &Record, status: &mut RoutingPolicyStatus) {
     status.models = models(record);
     status.quarantined = record.quarantine.iter().map(|entry| entry.digest.to_string()).collect();
     status.history.clone_from(&record.history);
+    status.calibration = calibration::words::status(record);
 }
 
-fn identity(model: &AssignedModel) -> ModelIdentity {
+pub(crate) fn identity(model: &AssignedModel) -> ModelIdentity {
     ModelIdentity {
         name: model.name.clone(),
         version: model.version.clone(),

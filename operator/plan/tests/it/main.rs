@@ -5,6 +5,8 @@ mod approval;
 #[cfg(test)]
 mod argo_rollouts_faults;
 #[cfg(test)]
+mod calibration;
+#[cfg(test)]
 mod children;
 #[cfg(test)]
 mod evidence;

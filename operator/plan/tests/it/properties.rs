@@ -6,9 +6,10 @@ use proptest::prelude::*;
 use tinydancer_crds::{
     ABORT_ANNOTATION, APPROVE_ANNOTATION, PROMOTE_ANNOTATION, RETRY_ANNOTATION, RoutingPolicyStatus,
     routing_policy::{Approval, RolloutState},
+    valid::DecisionRule,
 };
 use tinydancer_plan::{Plan, Record, Rollout, rollout::PauseReason};
-use tinydancer_protocol::accept;
+use tinydancer_protocol::{Assignment, accept};
 
 use crate::world::{Traffic, World, digest};
 
@@ -30,6 +31,9 @@ enum Happening {
     Split(usize, bool),
     Pause(bool),
     Configure,
+    AskForAudits(bool),
+    Promise(i32),
+    Audited(u64, u64),
     BreakSpec(bool),
     WipeStatus,
     RestartOperator,
@@ -55,6 +59,10 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
         1 => ((0_usize..2), any::<bool>()).prop_map(|(pod, even)| Happening::Split(pod, even)),
         2 => any::<bool>().prop_map(Happening::Pause),
         1 => Just(Happening::Configure),
+        2 => prop_oneof![3 => Just(true), 1 => Just(false)].prop_map(Happening::AskForAudits),
+        1 => prop_oneof![Just(50), Just(0), Just(300)].prop_map(Happening::Promise),
+        4 => (prop_oneof![Just(7_u64), Just(130), Just(600)], prop_oneof![Just(20_u64), Just(4), Just(1)])
+            .prop_map(|(pairs, lossy)| Happening::Audited(pairs, lossy)),
         1 => any::<bool>().prop_map(Happening::BreakSpec),
         1 => Just(Happening::WipeStatus),
         1 => Just(Happening::RestartOperator),
@@ -89,6 +97,11 @@ fn happen(world: &mut World, happening: &Happening) {
         Happening::Split(pod, even) => world.pods[*pod].buckets = (!even).then_some((3, 1000)),
         Happening::Pause(paused) => world.policy.spec.paused = *paused,
         Happening::Configure => world.policy.spec.history.retention_days += 1,
+        Happening::AskForAudits(asked) => world.ask_for_audits(i32::from(*asked)),
+        Happening::Promise(permille) => {
+            world.policy.spec.decision.risk.as_mut().unwrap().permille = *permille;
+        }
+        Happening::Audited(pairs, lossy) => world.audit(*pairs, *lossy),
         Happening::BreakSpec(broken) => {
             world.policy.spec.decision.thresholds = broken.then(|| {
                 tinydancer_crds::yaml::from_str("{ confidencePermille: 850, fallbackPermille: 700 }").unwrap()
@@ -143,6 +156,7 @@ impl Oracle {
             let armed = assignment.watch.iter().map(|watch| watch.previous.digest);
             let quarantined = serving.chain(trial).chain(armed).find(|digest| record.is_quarantined(*digest));
             assert_eq!(quarantined, None, "a quarantined digest serves");
+            check_threshold(assignment);
         }
         let watches = record.rollout == Rollout::Watching;
         assert_eq!(
@@ -168,6 +182,7 @@ impl Oracle {
             assert!(may_grow(before.rollout, record.rollout), "{:?} to {:?}", before.rollout, record.rollout);
         }
         check_approval(world, before, plan);
+        check_calibration(before, record);
         for lifted in before.quarantine.iter().filter(|entry| !record.is_quarantined(entry.digest)) {
             let spent = record.spent_tokens.iter().filter(|token| before.is_fresh(token)).count();
             assert!(spent > 0, "{:?} came back without a new token", lifted.digest);
@@ -183,6 +198,27 @@ impl Oracle {
             assert!(back || on, "{:?} to {:?}", before.rollout, record.rollout);
         }
         check_trail(before, plan);
+    }
+}
+
+/// A threshold is told to the model and under the promise that it was found for, with as many pairs as it takes.
+fn check_threshold(assignment: &Assignment) {
+    let Some(found) = assignment.calibration else { return };
+    assert_eq!(assignment.stable.as_ref().map(|model| model.digest), Some(found.digest));
+    assert!(assignment.configuration.audit.is_some() && found.pairs >= 200, "{found:?}");
+    let promised = matches!(assignment.configuration.decision, DecisionRule::Risk { permille } if permille.get() == found.permille);
+    assert!(promised, "{found:?}");
+}
+
+/// While two models are compared no threshold moves, and what was counted once is not forgotten.
+fn check_calibration(before: &Record, after: &Record) {
+    if after.rollout.is_followed() {
+        assert_eq!(before.calibrations, after.calibrations, "{:?} to {:?}", before.rollout, after.rollout);
+    }
+    for last in &before.calibrations {
+        let next = after.calibrations.iter().find(|next| next.digest == last.digest).unwrap();
+        let counts = next.permille != last.permille || next.pairs >= last.pairs;
+        assert!(counts, "{last:?} to {next:?}");
     }
 }
 

@@ -17,8 +17,9 @@ use tinydancer_plan::{
     RECORD_KEY, Record, Rollout, SecretState, Settings, SignatureCheck, plan,
 };
 use tinydancer_protocol::{
-    Assignment, EvidenceOwner, EvidencePhase, LoadedModel, ModelState, PROTOCOL_VERSION, PolicyIdentity,
-    Refusal, RefusalReason, Report, StepProgress, Trial, TrialEvidence, TrialStage, Trip, accept,
+    Assignment, CalibrationSums, DriftSums, EvidenceOwner, EvidencePhase, LoadedModel, ModelState,
+    PROTOCOL_VERSION, PolicyIdentity, Refusal, RefusalReason, Report, StepProgress, Trial, TrialEvidence,
+    TrialStage, Trip, accept,
 };
 use uuid::Uuid;
 
@@ -52,6 +53,9 @@ pub(crate) struct Pod {
     epoch_since: Timestamp,
     pub(crate) lease_until: Timestamp,
     pub(crate) trips: Vec<Trip>,
+    /// What audits found, on its volume.
+    pub(crate) audited: Vec<CalibrationSums>,
+    pub(crate) drift: Option<DriftSums>,
     // What the operator remembers of it.
     pub(crate) seen: Option<Report>,
     refusal: Option<Refusal>,
@@ -189,6 +193,8 @@ impl World {
             epoch_since: self.now,
             lease_until: self.now,
             trips: Vec::new(),
+            audited: Vec::new(),
+            drift: None,
             seen: None,
             refusal: None,
             heard: self.now,
@@ -230,6 +236,43 @@ impl World {
         let now = self.now;
         for pod in self.pods.iter_mut().filter(|pod| pod.ready) {
             pod.serve(requests, traffic, now);
+        }
+    }
+
+    /// The policy asks for audits, or for none.
+    pub(crate) fn ask_for_audits(&mut self, permille: i32) {
+        self.policy.spec.audit.permille = permille;
+        let grader = "{ endpoint: http://grader.llm.svc/grade }";
+        self.policy.spec.audit.grader = Some(tinydancer_crds::yaml::from_str(grader).unwrap());
+    }
+
+    /// Audited requests at each pod. Of twenty scores in turn the highest, one in `lossy` of them, lose everything with
+    /// Lightweight. The pod decides by the threshold it was told, or by its artifact's, 0.5.
+    pub(crate) fn audit(&mut self, pairs: u64, lossy: u64) {
+        for pod in &mut self.pods {
+            let Some(digest) = pod.serves else { continue };
+            let found = pod.audited.iter().position(|sums| sums.digest == digest);
+            let index = found.unwrap_or_else(|| {
+                pod.audited.push(CalibrationSums::of(digest));
+                pod.audited.len() - 1
+            });
+            let sums = &mut pod.audited[index];
+            let told = pod.held.as_ref().and_then(|held| held.calibration);
+            let lambda = told.filter(|told| told.digest == digest).map_or(0.5, |told| told.lambda);
+            for _ in 0..pairs {
+                let count = sums.pairs;
+                // Scores of 0.0125, 0.0875 ... 1.4375 in turn; the lossy ones are those with high scores.
+                let score = (count % 20) as f32 * 0.075 + 0.0125;
+                let lost = if count % 20 >= 20 - 20 / lossy.max(1) { 1.0 } else { 0.0 };
+                sums.regret.add(score, lost);
+                sums.coverage.add(lost == 0.0, count % 10 != 0);
+                sums.observed.pairs += 1;
+                if score <= lambda {
+                    sums.observed.lightweight += 1;
+                    sums.observed.regret += lost;
+                }
+                sums.pairs += 1;
+            }
         }
     }
 
@@ -567,6 +610,8 @@ impl Pod {
             trips: self.trips.clone(),
             upstreams: Vec::new(),
             history_writable: true,
+            calibration: self.audited.clone(),
+            drift: self.drift.clone(),
         }
     }
 }

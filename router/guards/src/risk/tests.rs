@@ -69,7 +69,9 @@ fn a_score_is_in_the_bin_whose_threshold_would_take_it() {
         below.add(edge(bin), 1.0);
         above.add(edge(bin).next_up(), 1.0);
         assert_eq!(below.regret_at(edge(bin)), 1.0, "{bin}");
+        assert_eq!(below.pairs_at(edge(bin)), 1, "{bin}");
         if bin + 1 < BINS {
+            assert_eq!(above.pairs_at(edge(bin)), 0, "{bin}");
             assert_eq!(above.regret_at(edge(bin)), 0.0, "{bin}");
         }
     }

@@ -48,6 +48,8 @@ pub(super) enum Happening {
     Watch(u64),
     Deadline(bool),
     Configure,
+    AskForAudits(bool),
+    Audited(u64, u64),
     BreakSpec(bool),
     WipeStatus,
     RestartOperator,
@@ -106,6 +108,8 @@ impl Happening {
             73 if random.once_in(10) => Self::LoseRecord,
             74 if random.once_in(4) => Self::Rebuild,
             75 if random.once_in(2) => Self::Dark,
+            76..78 => Self::AskForAudits(!random.once_in(4)),
+            78..83 => Self::Audited(random.of(&[7, 130, 600]), random.of(&[20, 4, 1])),
             _ => Self::Wait(1 + random.below(6)),
         }
     }
@@ -148,6 +152,8 @@ impl Happening {
                     if rolls_back { OnDeadline::RollBack } else { OnDeadline::Pause };
             }
             Self::Configure => world.policy.spec.history.retention_days += 1,
+            Self::AskForAudits(asked) => world.ask_for_audits(i32::from(asked)),
+            Self::Audited(pairs, lossy) => world.audit(pairs, lossy),
             Self::BreakSpec(broken) => break_spec(world, broken),
             Self::WipeStatus => world.status = RoutingPolicyStatus::default(),
             Self::RestartOperator => world.restart_operator(),

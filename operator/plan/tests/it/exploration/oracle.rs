@@ -186,6 +186,13 @@ impl Oracle {
         for digest in serving.chain(armed).chain(tried) {
             check(!record.is_quarantined(digest), || "a quarantined digest is assigned".to_owned())?;
         }
+        for assignment in [assignment, &record.boot] {
+            let calibrated = assignment.calibration.map(|found| found.digest);
+            let stable = assignment.stable.as_ref().map(|stable| stable.digest);
+            check(calibrated.is_none() || calibrated == stable, || {
+                "a threshold is told that was found for another model".to_owned()
+            })?;
+        }
         let silence = world.now.duration_since(self.heard).as_secs();
         let weight = assignment.trial.as_ref().map_or(0, |trial| trial.weight.get());
         check(silence <= BLIND_SECONDS || weight == 0, || {
@@ -278,6 +285,9 @@ impl Oracle {
             "a share outlived the configuration it was passed under".to_owned()
         })?;
         self.check_stable(before, after)?;
+        check(!after.rollout.is_followed() || before.calibrations == after.calibrations, || {
+            "a threshold moved while two models are compared".to_owned()
+        })?;
         match after.rollout {
             Rollout::RollingBack { cause } if before.rollout != after.rollout => {
                 self.check_cause(world, before, cause)
