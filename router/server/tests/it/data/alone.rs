@@ -17,7 +17,10 @@ use tinydancer_crds::Digest;
 use tinydancer_engine::testing;
 use tinydancer_server::runtime::{BOOT_ASSIGNMENT, BOOT_MODEL};
 
-use super::upstream::{Behaviour, Upstream};
+use super::{
+    audit::{grades, large_says, small_says},
+    upstream::{Behaviour, Upstream},
+};
 use crate::{certificates, pod};
 
 const KEY: &str = "sk-live-5d41402abc4b2a76b9719d911017c592";
@@ -130,6 +133,59 @@ async fn neither_prompt_nor_key_nor_user_nor_tag_is_in_a_log_of_any_level_a_metr
     let (succeeded, log) = program.stop().await;
     assert!(succeeded && log.contains("upstream failed"), "{log}");
     for secret in [PROMPT, KEY] {
+        assert!(!metrics.contains(secret));
+        assert_eq!(log.lines().find(|line| line.contains(secret)), None);
+        for file in fs::read_dir(folder.path().join("data")).unwrap() {
+            let path = file.unwrap().path();
+            let found =
+                fs::read(&path).unwrap().windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{}", path.display());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_audit_leaves_no_text_in_a_log_of_any_level_a_metric_or_a_file() {
+    let (small, large) = (Upstream::start(small_says()).await, Upstream::start(large_says()).await);
+    let grader = Upstream::start(grades()).await;
+    let folder = laid_out(&small, &large);
+    let asked_for = format!(
+        "{}  explore: {{ permille: 200 }}\n  audit: {{ permille: 1000, grader: {{ endpoint: \"{}/chat/completions\", \
+         apiKeyRef: {{ name: k, key: k }} }} }}\n",
+        policy(&small, &large),
+        grader.endpoint()
+    );
+    fs::write(folder.path().join("policy.yaml"), asked_for).unwrap();
+    fs::write(folder.path().join("keys").join("grader.key"), KEY).unwrap();
+    let arguments = ["--model", "model.safetensors", "--credentials", "keys"];
+    let program = Program::alone(folder.path(), &arguments);
+    let client = reqwest::Client::new();
+    let chat = format!(r#"{{"model":"auto","messages":[{{"role":"user","content":"{PROMPT}"}}]}}"#);
+    let metrics =
+        async || client.get(format!("{}/metrics", program.url)).send().await.unwrap().text().await.unwrap();
+    for number in 1..=3 {
+        // The last one is graded by nobody, and the log says so.
+        if number == 3 {
+            grader.set(Behaviour::Status(500, Vec::new(), PROMPT));
+        }
+        let request = client.post(format!("{}/v1/chat/completions", program.url)).body(chat.clone());
+        let request = request.header("x-router-tags", format!("a={PROMPT}"));
+        request.send().await.unwrap().bytes().await.unwrap();
+        let asked = async {
+            while grader.asked() < number {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), asked).await.unwrap();
+    }
+    let counted = async { while !metrics().await.contains("audits_total{result=\"grader_failed\"} 1") {} };
+    tokio::time::timeout(Duration::from_secs(20), counted).await.unwrap();
+    let metrics = metrics().await;
+    assert!(metrics.contains("audits_total{result=\"graded\"} 2"), "{metrics}");
+    assert!(std::str::from_utf8(&grader.received()[0].body).unwrap().contains(PROMPT), "the grader reads it");
+    let (succeeded, log) = program.stop().await;
+    assert!(succeeded && log.contains("audits cannot be graded"), "{log}");
+    for secret in [PROMPT, KEY, "from small", "from large"] {
         assert!(!metrics.contains(secret));
         assert_eq!(log.lines().find(|line| line.contains(secret)), None);
         for file in fs::read_dir(folder.path().join("data")).unwrap() {

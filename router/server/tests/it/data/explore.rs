@@ -1,15 +1,14 @@
 //! A share of the requests goes to the other tier than was decided, with a probability that is written down.
 
 use tinydancer_guards::OutcomeCounts;
-use tinydancer_history::{History, Options, Tier};
+use tinydancer_history::Tier;
 use tinydancer_protocol::TrialStage;
-use tinydancer_server::runtime::Runtime;
 
 use super::{
     Router, Setup, configuration, header, json, pair,
     upstream::{Behaviour, Upstream},
 };
-use crate::pod::{Disk, decide, model, on_trial};
+use crate::pod::{Disk, model, on_trial};
 
 const SHARE: u16 = 200;
 const REQUESTS: usize = 2_048;
@@ -60,17 +59,13 @@ async fn an_explored_chat_request_is_answered_by_the_other_tier() {
 async fn what_no_model_classified_is_not_experimented_with() {
     let up = Upstream::absent().await;
     let setup = Setup { explore_permille: 1000, ..Setup::default() };
-    let folder = tempfile::tempdir().unwrap();
-    let (history, _) = History::open(&folder.path().join("history.db"), &Options::default()).unwrap();
-    let history = std::sync::Arc::new(history);
-    let configuration = configuration(pair(&up, &up), &setup);
-    let runtime = Runtime::standalone(configuration, None, std::sync::Arc::clone(&history), [7; 32]).unwrap();
+    let router = Router::deciding_with(None, pair(&up, &up), setup).await;
     for _ in 0..50 {
-        let decision = decide(&runtime, "Hi", None);
-        assert!(!decision.explored && !decision.classified);
+        let decision = json(router.post("/v1/route", r#"{"text":"Hi"}"#).await).await;
+        assert_eq!((&decision["explored"], &decision["classified"]), (&false.into(), &false.into()));
     }
-    history.flush().unwrap();
-    assert!(history.recent_decisions(50).unwrap().iter().all(|decision| decision.propensity == 1.0));
+    router.history.flush().unwrap();
+    assert!(router.history.recent_decisions(50).unwrap().iter().all(|decision| decision.propensity == 1.0));
 }
 
 #[tokio::test]

@@ -139,13 +139,22 @@ impl Router {
     }
 
     pub(crate) async fn with(candidates: Vec<Candidate>, setup: Setup<'_>) -> Self {
+        let model = testing::artifact("1.0.0", 1).unwrap();
+        Self::deciding_with(Some(&model), candidates, setup).await
+    }
+
+    /// A router with this model, or without one.
+    pub(crate) async fn deciding_with(
+        model: Option<&[u8]>,
+        candidates: Vec<Candidate>,
+        setup: Setup<'_>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (history, _) = History::open(&folder.path().join("history.db"), &Options::default()).unwrap();
         let history = Arc::new(history);
-        let model = testing::artifact("1.0.0", 1).unwrap();
         let configuration = configuration(candidates, &setup);
         let runtime =
-            Runtime::standalone(configuration.clone(), Some(&model), Arc::clone(&history), [7; 32]).unwrap();
+            Runtime::standalone(configuration.clone(), model, Arc::clone(&history), [7; 32]).unwrap();
         Self::before(runtime, history, &configuration, setup, folder).await
     }
 

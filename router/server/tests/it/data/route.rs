@@ -1,6 +1,15 @@
 //! Deciding alone.
 
-use super::{Router, json, pair, upstream::Upstream};
+use tinydancer_engine::{
+    artifact::{self, Precision},
+    novelty::WordFilter,
+    testing,
+};
+
+use super::{
+    Router, Setup, header, json, pair,
+    upstream::{Behaviour, Upstream},
+};
 
 async fn router() -> Router {
     let up = Upstream::absent().await;
@@ -21,6 +30,32 @@ async fn a_decision_names_candidate_fallbacks_and_how_it_came_about() {
     assert_eq!((&decision["classified"], &decision["abstained"]), (&true.into(), &false.into()));
     assert!(decision["score"].is_number() && decision["confidence"].is_number());
     assert!(decision["latency_us"]["total"].as_f64().unwrap() > 0.0);
+    assert_eq!((&decision["known_tags"], &decision["explored"]), (&1.into(), &false.into()));
+    assert_eq!(decision["novelty"], serde_json::Value::Null, "two words say nothing");
+    let labels = decision["set"].as_array().unwrap();
+    assert!(labels.iter().all(|label| *label == "good_enough" || *label == "not_good_enough"), "{labels:?}");
+    let body = r#"{"text":"five words that are known"}"#;
+    let decision = json(router.post("/v1/route", body).await).await;
+    assert_eq!((&decision["novelty"], &decision["known_tags"]), (&0.0.into(), &serde_json::Value::Null));
+}
+
+#[tokio::test]
+async fn a_prompt_of_words_that_the_model_has_never_seen_goes_to_powerful() {
+    let mut parts = testing::parts(1);
+    parts.novelty.as_mut().unwrap().filter = WordFilter::default();
+    let model = artifact::write(&parts, &testing::metadata("new", 1), Precision::F32).unwrap();
+    let up = Upstream::start(Behaviour::Answer).await;
+    // Exploration leaves alone what the model cannot judge.
+    let setup = Setup { explore_permille: 1000, ..Setup::default() };
+    let router = Router::deciding_with(Some(&model), pair(&up, &up), setup).await;
+    let decision = json(router.post("/v1/route", r#"{"text":"four words never seen"}"#).await).await;
+    assert_eq!((&decision["tier"], &decision["reason"]), (&"Powerful".into(), &"novel".into()));
+    assert_eq!((&decision["abstained"], &decision["classified"]), (&true.into(), &true.into()));
+    assert_eq!((&decision["novelty"], &decision["explored"]), (&1.0.into(), &false.into()));
+    let body = r#"{"model":"auto","messages":[{"role":"user","content":"four words never seen"}]}"#;
+    let response = router.post("/v1/chat/completions", body).await;
+    assert_eq!(header(&response, "x-router-model"), "large");
+    assert_eq!((header(&response, "x-router-novelty"), header(&response, "x-router-reason")), ("1", "novel"));
 }
 
 #[tokio::test]
