@@ -52,7 +52,8 @@ pub(crate) struct Evaluate {
     svg: Option<PathBuf>,
 }
 
-fn price_ratio(text: &str) -> Result<f64, String> {
+/// What a call to Powerful costs, in calls to Lightweight.
+pub(crate) fn price_ratio(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(ratio) if ratio >= 1.0 && ratio.is_finite() => Ok(ratio),
         _ => Err("must be a number of at least 1".to_owned()),

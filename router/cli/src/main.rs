@@ -1,10 +1,13 @@
-//! `tiny-dancer`: train, look at, evaluate and sign routing models, and try the guards of rollouts.
+//! `tiny-dancer`: train, look at, evaluate and sign routing models, try the guards of rollouts, and ask a history what
+//! another model would have been worth.
 
 mod bucket;
 mod distort;
 mod evaluate;
+mod export;
 mod files;
 mod inspect;
+mod replay;
 mod selection;
 mod sign;
 mod simulate;
@@ -27,6 +30,8 @@ enum Command {
     Train(train::Train),
     Evaluate(evaluate::Evaluate),
     Inspect(inspect::Inspect),
+    Export(export::Export),
+    Replay(replay::Replay),
     Bucket(bucket::Bucket),
     Simulate(simulate::Simulate),
     Keygen(sign::Keygen),
@@ -50,6 +55,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Train(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Export(command) => command.run(),
+        Command::Replay(command) => command.run(),
         Command::Bucket(command) => {
             command.run();
             Ok(())
