@@ -107,11 +107,15 @@ impl Model {
 
     /// What the model looks up, in the order of the steps.
     fn sources(&self) -> impl Iterator<Item = &dyn EvidenceSource> {
-        fn known(source: &Option<impl EvidenceSource>) -> Option<&dyn EvidenceSource> {
-            source.as_ref().map(|source| source as &dyn EvidenceSource)
+        fn known(source: Option<&impl EvidenceSource>) -> Option<&dyn EvidenceSource> {
+            source.map(|source| source as &dyn EvidenceSource)
         }
-        let sources =
-            [known(&self.ngrams), known(&self.tags), known(&self.prototypes), known(&self.read_out)];
+        let sources = [
+            known(self.ngrams.as_ref()),
+            known(self.tags.as_ref()),
+            known(self.prototypes.as_ref()),
+            known(self.read_out.as_ref()),
+        ];
         sources.into_iter().flatten()
     }
 

@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn of_a_long_text_the_first_words_count() {
-        let known: String = (0..512).map(|index| format!("word{index} ")).collect();
+        let known = (0..512).map(|index| index.to_string()).collect::<Vec<_>>().join(" ");
         let filter = filter_of(&known);
         assert_eq!(novelty(&filter, &format!("{known} zinc copper tin lead")), Some(0.0));
     }

@@ -11,6 +11,9 @@ use super::*;
 use crate::features::Features;
 use crate::{Model, schema, testing};
 
+mod embedding;
+mod precision;
+
 /// An artifact taken apart, so that a test can spoil one thing and put it together again.
 struct File {
     metadata: BTreeMap<String, String>,
@@ -21,7 +24,10 @@ static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| testing::artifact("1.0.0", 7)
 
 impl File {
     fn new() -> Self {
-        let bytes = &*WHOLE;
+        Self::of(&WHOLE)
+    }
+
+    fn of(bytes: &[u8]) -> Self {
         let (_, header) = SafeTensors::read_metadata(bytes).expect("must read");
         let metadata = header.metadata().clone().expect("must have metadata").into_iter().collect();
         let tensors = SafeTensors::deserialize(bytes).expect("must read");

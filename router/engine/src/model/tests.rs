@@ -221,3 +221,62 @@ fn a_score_carries_the_set_of_the_first_coverage() {
     let model = Model::from_bytes(&bytes).expect("must load");
     assert_eq!(model.score(&features(&[])).expect("must score").set, None);
 }
+
+fn embedded(features: &Features, embedding: &[f32]) -> Features {
+    let mut features = features.clone();
+    features.set_embedding(embedding).expect("must be an embedding");
+    features
+}
+
+/// Twelve numbers, as many as the embeddings of [`testing::embedding`] have.
+const EMBEDDING: [f32; 12] = [3.0, -1.0, 2.0, 0.5, 0.0, -2.0, 1.0, 1.5, -0.5, 0.25, 4.0, -3.0];
+
+#[test]
+fn a_supplied_embedding_is_two_more_steps_and_only_its_direction_counts() {
+    let plain = testing::parts(7);
+    let parts = |prototypes: bool, read_out: bool| {
+        let mut embedding = testing::embedding(7);
+        embedding.prototypes = embedding.prototypes.filter(|_| prototypes);
+        embedding.read_out = embedding.read_out.filter(|_| read_out);
+        ModelParts { embedding: Some(embedding), ..plain.clone() }
+    };
+    let without = model_of(&plain).logits(&features(&[]));
+    let with = embedded(&features(&[]), &EMBEDDING);
+    assert_eq!(model_of(&plain).logits(&with), without, "a model that reads none ignores it");
+    let both = model_of(&parts(true, true));
+    assert_eq!(both.logits(&features(&[])), without, "without an embedding there is no step");
+    let logits = [
+        both.logits(&with),
+        model_of(&parts(true, false)).logits(&with),
+        model_of(&parts(false, true)).logits(&with),
+    ];
+    assert!(logits.iter().all(|logits| *logits != without));
+    assert!(logits[0] != logits[1] && logits[0] != logits[2] && logits[1] != logits[2]);
+    let doubled = embedded(&features(&[]), &EMBEDDING.map(|number| 2.0 * number));
+    assert_eq!(both.logits(&doubled), both.logits(&with));
+}
+
+#[test]
+fn an_embedding_of_other_dimensions_is_an_error_that_names_both() {
+    let mut parts = testing::parts(7);
+    parts.embedding = Some(testing::embedding(7));
+    let error = model_of(&parts).score(&embedded(&features(&[]), &[1.0; 13])).expect_err("must fail");
+    assert_eq!(error, ScoreError::Dimensions { expected: 12, found: 13 });
+    assert_eq!(error.to_string(), "an embedding for this model must have 12 numbers, this one has 13");
+    let ignorant = model_of(&testing::parts(7));
+    assert!(ignorant.score(&embedded(&features(&[]), &[1.0; 13])).is_ok());
+}
+
+#[test]
+fn an_embedding_far_from_every_prototype_makes_a_prompt_novel() {
+    let mut parts = testing::parts(7);
+    parts.embedding = Some(testing::embedding(7));
+    let novel = |least_similarity: f32, features: &Features| {
+        let mut parts = parts.clone();
+        parts.embedding.as_mut().expect("must be there").space.least_similarity = least_similarity;
+        model_of(&parts).score(features).expect("must score").novel
+    };
+    let with = embedded(&features(&[]), &EMBEDDING);
+    assert!(!novel(-1.0, &with) && novel(1.0, &with));
+    assert!(!novel(1.0, &features(&[])), "without an embedding nothing is far");
+}
