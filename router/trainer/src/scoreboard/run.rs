@@ -211,8 +211,12 @@ pub fn scoreboard(
             .map_err(|source| ScoreboardError::Router { router: router.name(), source })?;
         judged.push(by_seed);
     }
-    let hall = Hall { rows, tested: &tested, dealt: &dealt, settings, judged: &judged };
-    hall.board(&routers, subject)
+    let subjects = match subject {
+        Subject::Trained { views } => views.len(),
+        Subject::Artifact { .. } => 1,
+    };
+    let hall = Hall { rows, tested: &tested, dealt: &dealt, settings, judged: &judged, subjects, progress };
+    hall.board(&routers)
 }
 
 /// Everybody who takes part, the subjects first.
@@ -276,41 +280,28 @@ struct Hall<'a> {
     settings: &'a Settings,
     /// By router, seed and row.
     judged: &'a [Vec<Vec<Option<Judged>>>],
+    /// The first so many routers are subjects.
+    subjects: usize,
+    progress: &'a Progress,
 }
 
 impl Hall<'_> {
-    fn board(
-        &self,
-        routers: &[Box<dyn Router + '_>],
-        subject: Subject,
-    ) -> Result<Scoreboard, ScoreboardError> {
-        let subjects = match subject {
-            Subject::Trained { views } => views.len(),
-            Subject::Artifact { .. } => 1,
-        };
-        let every: Vec<usize> = self.tested.to_vec();
-        let subsets: Vec<Subset> = (0..routers.len()).map(|router| self.subset(router, &every)).collect();
-        let mut figures = Vec::with_capacity(routers.len());
-        for (index, router) in routers.iter().enumerate() {
-            let all = subsets[index].measure();
-            if all.recovery.is_none() {
-                return Err(ScoreboardError::NoGap);
-            }
-            figures.push(RouterFigures {
-                router: router.name(),
-                about: router.about(),
-                all,
-                tasks: self.tasks(index),
-                above: if index < subjects { above(index, subjects, &subsets, routers) } else { Vec::new() },
-                left_out: if index < subjects { self.left_out(index) } else { None },
-                curve: subsets[index].curve(CURVE_POINTS),
-            });
-        }
+    fn board(&self, routers: &[Box<dyn Router + '_>]) -> Result<Scoreboard, ScoreboardError> {
+        let subsets: Vec<Subset> =
+            (0..routers.len()).map(|router| self.subset(router, self.tested)).collect();
+        let figures = (0..routers.len())
+            .map(|index| {
+                let figures = self.figures(index, routers, &subsets);
+                self.progress.advance(self.settings.seeds.len());
+                figures
+            })
+            .collect::<Result<Vec<_>, _>>()?;
         let mean = |quality: fn(&Row) -> f64| {
-            every.iter().map(|row| quality(&self.rows[*row])).sum::<f64>() / every.len().max(1) as f64
+            let sum: f64 = self.tested.iter().map(|row| quality(&self.rows[*row])).sum();
+            sum / self.tested.len().max(1) as f64
         };
         Ok(Scoreboard {
-            rows: every.len(),
+            rows: self.tested.len(),
             rows_known: self.rows.len(),
             data: data::digest(self.rows).to_string(),
             method: match &self.settings.partition {
@@ -323,6 +314,28 @@ impl Hall<'_> {
             always_lightweight: mean(|row| row.lightweight),
             always_powerful: mean(|row| row.powerful),
             routers: figures,
+        })
+    }
+
+    fn figures(
+        &self,
+        index: usize,
+        routers: &[Box<dyn Router + '_>],
+        subsets: &[Subset],
+    ) -> Result<RouterFigures, ScoreboardError> {
+        let all = subsets[index].measure();
+        if all.recovery.is_none() {
+            return Err(ScoreboardError::NoGap);
+        }
+        let subject = index < self.subjects;
+        Ok(RouterFigures {
+            router: routers[index].name(),
+            about: routers[index].about(),
+            all,
+            tasks: self.tasks(index),
+            above: if subject { above(index, self.subjects, subsets, routers) } else { Vec::new() },
+            left_out: if subject { self.left_out(index) } else { None },
+            curve: subsets[index].curve(CURVE_POINTS),
         })
     }
 

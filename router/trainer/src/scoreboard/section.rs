@@ -1,11 +1,12 @@
 //! The figures of one router on some rows.
 
 use serde::Serialize;
+use tinydancer_engine::calibration::ConformalSet;
 use tinydancer_guards::risk::upper_bound;
 
 use super::bootstrap::{Bootstrap, Figure};
 use super::metrics::{Outcomes, Ranking, brier_score, calibration_error, weighted_mean};
-use super::routers::{Decided, Judged, LabelSet, PROMISES};
+use super::routers::{Decided, Judged, PROMISES};
 use crate::data::Row;
 
 /// An upper bound of the regret is passed by the true regret with this probability.
@@ -203,7 +204,7 @@ impl<'a> Subset<'a> {
             // Of the rows with each label: how many, and how many sets hold it.
             let (mut rows, mut covered, mut single) = ([0.0; 2], [0.0; 2], 0.0);
             for ((set, good_enough), copies) in sets[seed].iter().zip(&self.good_enough).zip(copies) {
-                let LabelSet { good_enough: yes, not_good_enough: no } = *set;
+                let ConformalSet { good_enough: yes, not_good_enough: no } = *set;
                 let (label, held) = if *good_enough { (0, yes) } else { (1, no) };
                 let copies = f64::from(*copies);
                 rows[label] += copies;
@@ -240,7 +241,7 @@ mod tests {
     }
 
     fn judged(score: f64, confidence: f64, lightweight: bool, set: (bool, bool)) -> Judged {
-        let set = LabelSet { good_enough: set.0, not_good_enough: set.1 };
+        let set = ConformalSet { good_enough: set.0, not_good_enough: set.1 };
         let decided = Decided { lightweight: [lightweight; 4], novel: !lightweight, set: Some(set) };
         Judged { score, confidence: Some(confidence), decided: Some(decided) }
     }

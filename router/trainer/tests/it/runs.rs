@@ -1,12 +1,8 @@
-use std::path::PathBuf;
-
-use tinydancer_engine::{Digest, Model};
-use tinydancer_trainer::data::{self, Row, Selection};
-use tinydancer_trainer::evaluate::{out_of_fold, with_model};
+use tinydancer_engine::Digest;
+use tinydancer_trainer::data::Row;
 use tinydancer_trainer::fit::Recipe;
 use tinydancer_trainer::progress::Progress;
 use tinydancer_trainer::random::Random;
-use tinydancer_trainer::report::Method;
 use tinydancer_trainer::train::{Naming, train};
 
 const EASY: [&str; 6] = ["greet", "thank", "spell", "name", "count", "repeat"];
@@ -15,7 +11,7 @@ const FILLING: [&str; 8] = ["the", "old", "river", "between", "two", "green", "t
 
 /// Prompts made of nonsense in which the verb says how hard they are: Lightweight answers the easy ones right, Powerful
 /// most of both.
-fn rows(count: usize, seed: u64) -> Vec<Row> {
+pub(crate) fn rows(count: usize, seed: u64) -> Vec<Row> {
     let mut random = Random::stream(seed, 50);
     (0..count)
         .map(|_| {
@@ -34,11 +30,11 @@ fn rows(count: usize, seed: u64) -> Vec<Row> {
         .collect()
 }
 
-fn recipe(tags: bool, threads: usize) -> Recipe {
+pub(crate) fn recipe(tags: bool, threads: usize) -> Recipe {
     Recipe { tags, seed: 4, threads }
 }
 
-fn naming() -> Naming {
+pub(crate) fn naming() -> Naming {
     Naming { name: "made".to_owned(), version: "1".to_owned(), parent: None }
 }
 
@@ -49,55 +45,4 @@ fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads_and_another_seed_
     let one = bytes(recipe(true, 1));
     assert_eq!(one, bytes(recipe(true, 3)));
     assert_ne!(one, bytes(Recipe { seed: 5, ..recipe(true, 1) }));
-}
-
-#[test]
-fn what_can_be_learned_is_learned_and_the_artifact_says_the_same_in_sample() {
-    let rows = rows(800, 2);
-    let report = out_of_fold(&rows, recipe(false, 2), &Progress::silent()).unwrap();
-    assert_eq!(report.method, Method::OutOfFold);
-    assert!(report.routers[0].apgr.low > 0.62, "{:?}", report.routers[0]);
-    assert!(report.gain_over_length.low > 0.05);
-    let (bytes, _) = train(&rows, recipe(false, 2), naming(), &Progress::silent()).unwrap();
-    let model = Model::from_bytes(&bytes).unwrap();
-    assert_eq!(with_model(&rows, &model, false, 1).unwrap().method, Method::InSample);
-    assert_eq!(with_model(&rows[1..], &model, false, 1).unwrap().method, Method::OtherRows);
-}
-
-/// Labels dealt out anew say nothing about prompts and tags: whatever is found above chance has leaked. A little below
-/// chance is expected: what a fold has more of than its share, the other folds have less of.
-#[test]
-fn shuffled_labels_leave_nothing_to_find() {
-    let mut rows = rows(600, 3);
-    let mut outcomes: Vec<(f64, f64)> = rows.iter().map(|row| (row.lightweight, row.powerful)).collect();
-    Random::stream(6, 6).shuffle(&mut outcomes);
-    for (row, (lightweight, powerful)) in rows.iter_mut().zip(outcomes) {
-        (row.lightweight, row.powerful) = (lightweight, powerful);
-    }
-    let report = out_of_fold(&rows, recipe(true, 2), &Progress::silent()).unwrap();
-    let apgr = report.routers[0].apgr;
-    assert!(apgr.low <= 0.5 && apgr.high >= 0.45, "{apgr:?}");
-}
-
-/// Half of the prompts are hard and sending all of them to Lightweight costs .35, so a threshold that promises nothing
-/// would be seen.
-#[test]
-fn promises_are_kept_out_of_fold() {
-    let report = out_of_fold(&rows(800, 7), recipe(true, 2), &Progress::silent()).unwrap();
-    for promise in report.promises {
-        let promised = f64::from(promise.permille) / 1000.0;
-        assert!(promise.regret.value <= promised + 0.02, "{promise:?}");
-    }
-}
-
-#[test]
-fn on_the_routing_data_raw_text_beats_prompt_length() {
-    let Some(path) = std::env::var_os("TINYDANCER_ROUTING_DATA").map(PathBuf::from) else {
-        println!("NOT RUN: set TINYDANCER_ROUTING_DATA to a folder with prompts.jsonl.zst");
-        return;
-    };
-    let rows = data::load(&path, &Selection::default()).unwrap();
-    let report =
-        out_of_fold(&rows, Recipe { tags: false, seed: 1, threads: 2 }, &Progress::silent()).unwrap();
-    assert!(report.gain_over_length.value >= 0.05 && report.gain_over_length.low > 0.0, "{report:?}");
 }

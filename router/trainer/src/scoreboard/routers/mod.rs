@@ -15,6 +15,7 @@ pub(super) use similarity::FiveFeatures;
 
 use tinydancer_engine::ScoreError;
 use tinydancer_engine::artifact::WriteError;
+use tinydancer_engine::calibration::ConformalSet;
 
 use crate::corpus::Example;
 use crate::data::Row;
@@ -62,16 +63,7 @@ pub(super) struct Decided {
     /// Whether the prompt was too new to be judged.
     pub(super) novel: bool,
     /// The labels of the conformal set.
-    pub(super) set: Option<LabelSet>,
-}
-
-/// Which labels are still possible at the confidence of the set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct LabelSet {
-    /// Lightweight is good enough.
-    pub(super) good_enough: bool,
-    /// It is not.
-    pub(super) not_good_enough: bool,
+    pub(super) set: Option<ConformalSet>,
 }
 
 impl Judged {

@@ -88,8 +88,8 @@ fn judge(model: &Model, row: &Row, tags: bool, index: usize) -> Result<Judged, R
         confidence: Some(f64::from(score.confidence())),
         decided: Some(Decided {
             lightweight: PROMISES.map(|permille| decide(permille).tier == Tier::Lightweight),
-            novel: decide(PROMISES[0]).abstained,
-            set: None,
+            novel: score.novel,
+            set: score.set,
         }),
     })
 }
