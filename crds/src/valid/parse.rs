@@ -160,32 +160,27 @@ fn configuration(spec: &RoutingPolicySpec, problems: &mut Problems) -> Option<Co
         breaker,
         guards,
         retention_days,
-        audit: audit?,
+        audit,
         explore_permille: explore?,
     })
 }
 
-/// A grader that has nothing to do is checked as well: whoever raises the share should not find out then.
-fn audit(spec: &AuditSpec, problems: &mut Problems) -> Option<Option<Audit>> {
+/// None where there are to be none, or something is wrong. A grader that has nothing to do is checked as well: whoever raises
+/// the share should not find out then.
+fn audit(spec: &AuditSpec, problems: &mut Problems) -> Option<Audit> {
     let permille = problems.permille("spec.audit.permille", spec.permille, ALL);
-    let grader = match &spec.grader {
-        None => None,
-        Some(grader) => {
-            let path = |field: &str| format!("spec.audit.grader.{field}");
-            let endpoint = problems.keep(&path("endpoint"), endpoint(&grader.endpoint));
-            let timeout_seconds = problems.within(&path("timeoutSeconds"), grader.timeout_seconds, GRADING);
-            let api_key = grader.api_key_ref.is_some();
-            Some(Grader { endpoint: endpoint?, timeout_seconds: timeout_seconds?, api_key })
-        }
-    };
-    match (permille?, grader) {
-        (permille, _) if permille.get() == 0 => Some(None),
-        (permille, Some(grader)) => Some(Some(Audit { permille, grader })),
-        (_, None) => {
-            problems.add("spec.audit.grader", "must be there where `permille` is more than 0");
-            None
-        }
+    let grader = spec.grader.as_ref().and_then(|grader| {
+        let path = |field: &str| format!("spec.audit.grader.{field}");
+        let endpoint = problems.keep(&path("endpoint"), endpoint(&grader.endpoint));
+        let timeout_seconds = problems.within(&path("timeoutSeconds"), grader.timeout_seconds, GRADING);
+        let api_key = grader.api_key_ref.is_some();
+        Some(Grader { endpoint: endpoint?, timeout_seconds: timeout_seconds?, api_key })
+    });
+    let permille = permille.filter(|permille| permille.get() > 0)?;
+    if spec.grader.is_none() {
+        problems.add("spec.audit.grader", "must be there where `permille` is more than 0");
     }
+    Some(Audit { permille, grader: grader? })
 }
 
 fn guards(spec: &GuardsSpec, problems: &mut Problems) -> Option<GuardMargins> {

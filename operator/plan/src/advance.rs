@@ -107,6 +107,7 @@ fn begin_trial(record: &mut Record, target: &AssignedModel, circumstances: &Circ
     record.attempt = record.attempt.saturating_add(1);
     let guards =
         if record.stable.is_some() { ApplicableGuards::all() } else { ApplicableGuards::first_model() };
+    let guards = record.with_labels(guards);
     record.trial = Some(TrialRecord {
         model: target.clone(),
         attempt: record.attempt,
@@ -145,9 +146,10 @@ fn promote(record: &mut Record, circumstances: &Circumstances<'_>) {
 
 /// The second test of the attempt begins, with evidence of its own.
 fn begin_watch(record: &mut Record) {
+    let guards = record.with_labels(ApplicableGuards::watch());
     let Some(trial) = record.trial.as_mut() else { return };
     trial.phase = EvidencePhase::Watch;
-    trial.guards = ApplicableGuards::watch();
+    trial.guards = guards;
     trial.evidence = EvidenceBank::default();
 }
 

@@ -76,7 +76,7 @@ fn watch(record: &Record) -> Option<Watch> {
         Rollout::Promoting if promoted.watch_seconds > 0 => record.stable.as_ref()?,
         _ => return None,
     };
-    let guards = ApplicableGuards::watch();
+    let guards = record.with_labels(ApplicableGuards::watch());
     Some(Watch { previous: previous.model.clone(), attempt: promoted.attempt, guards })
 }
 

@@ -38,6 +38,9 @@ pub struct RegretObserved {
     pub lightweight: u64,
 }
 
+/// Far more than any pod audits; sums of such numbers stay exact.
+const MOST_PAIRS: u64 = 1 << 40;
+
 impl CalibrationSums {
     /// Nothing seen yet.
     pub fn of(digest: Digest) -> Self {
@@ -63,8 +66,6 @@ impl CalibrationSums {
     /// Whether it could have come from counting; what could not is left out of the fleet's sums.
     pub fn is_sound(&self) -> bool {
         let RegretObserved { pairs, regret, lightweight } = self.observed;
-        // Far more than any fleet audits; sums of such numbers stay exact.
-        const MOST_PAIRS: u64 = 1 << 40;
         self.pairs <= MOST_PAIRS
             && self.regret.is_sound()
             && self.regret.pairs() == self.pairs

@@ -190,9 +190,10 @@ impl Walk {
             || record.rollout == Rollout::Stable;
         let is_unexposed = record.attempt > trial.attempt
             || self.world.pods.iter().all(|pod| pod.effective_weight(self.world.now).get() == 0);
-        (is_over && is_gone && is_unexposed)
-            .then_some(())
-            .ok_or_else(|| "an abort did not end the trial".to_owned())
+        if !is_unexposed {
+            return Err("a weight outlived its assignment, although somebody aborted the trial".to_owned());
+        }
+        (is_over && is_gone).then_some(()).ok_or_else(|| "an abort did not end the trial".to_owned())
     }
 
     /// Nothing that happened keeps a good model out for ever, once people let it in.
