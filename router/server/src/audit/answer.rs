@@ -16,6 +16,8 @@ pub(crate) enum Answer {
     Body(Bytes),
     /// The text that came as events.
     Text(AnswerText),
+    /// One that nobody held back, because it is too long.
+    TooLong,
 }
 
 impl AnswerText {
@@ -39,6 +41,7 @@ impl Answer {
         match self {
             Self::Body(body) => body.len() > MOST_BYTES,
             Self::Text(text) => text.0.is_none(),
+            Self::TooLong => true,
         }
     }
 
@@ -47,6 +50,7 @@ impl Answer {
         match self {
             Self::Body(body) => text_of(&body),
             Self::Text(text) => text.0.filter(|text| !text.is_empty()),
+            Self::TooLong => None,
         }
     }
 }

@@ -28,6 +28,7 @@ pub(super) struct RouteRequest<'a> {
     pub(super) user: Option<String>,
     pub(super) conversation: Option<String>,
     pub(super) candidates: Option<Vec<String>>,
+    pub(super) embedding: Option<Vec<f32>>,
 }
 
 impl RouteRequest<'_> {

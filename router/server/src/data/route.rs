@@ -141,8 +141,12 @@ fn decide(
     request.check()?;
     let upstreams = allowed(plane, request.candidates.as_deref())?;
     let sticky_key = sticky::key(request.conversation.as_deref(), request.user.as_deref(), headers);
-    let decision =
-        plane.runtime.decide(&DecisionInput { text: request.text(), tags: &request.tags, sticky_key });
+    let embedding = request.embedding.as_deref();
+    if let Some(embedding) = embedding {
+        plane.runtime.check_embedding(embedding).map_err(|rule| ApiError::field("embedding", &rule))?;
+    }
+    let input = DecisionInput { text: request.text(), tags: &request.tags, embedding, sticky_key };
+    let decision = plane.runtime.decide(&input);
     plane.metrics.decision(&decision);
     answer(plane, &upstreams, &decision)
 }

@@ -14,6 +14,8 @@ pub struct DecisionInput<'a> {
     pub text: &'a str,
     /// The request's tags.
     pub tags: &'a BTreeMap<String, String>,
+    /// The request's embedding, where the caller has one; [`super::Runtime::check_embedding`] says whether it fits.
+    pub embedding: Option<&'a [f32]>,
     /// What keeps requests that belong together in one arm: conversation, user or request id, in that order.
     /// Without one, each request is drawn by itself.
     pub sticky_key: Option<&'a [u8]>,

@@ -40,6 +40,7 @@ use tinydancer_crds::{
     Configuration, Digest,
     valid::{BreakerSettings, DecisionRule, GuardMargins, Permille},
 };
+use tinydancer_engine::embedding::{EmbeddingSpace, MOST_DIMENSIONS};
 use tinydancer_history::{Feedback as FeedbackRecord, Forward, History, HistoryError, Outcome};
 use tinydancer_protocol::UpstreamReport;
 use tokio::sync::{Notify, oneshot, watch};
@@ -231,6 +232,29 @@ impl Runtime {
             return Readiness::Waiting("an assignment: there is none on the volume or in the boot folder");
         }
         Readiness::Ready { classified: arms.serving().is_some() }
+    }
+
+    /// Whether an embedding is one that the serving model can read, or takes no notice of. It is set aside, and nobody is blamed,
+    /// where another model that scores the same request reads others.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words that go on after its name.
+    pub fn check_embedding(&self, embedding: &[f32]) -> Result<(), String> {
+        if !(1..=MOST_DIMENSIONS).contains(&embedding.len()) {
+            return Err(format!("must have 1 to {MOST_DIMENSIONS} numbers, not {}", embedding.len()));
+        }
+        if embedding.iter().any(|number| !number.is_finite()) || embedding.iter().all(|number| *number == 0.0)
+        {
+            return Err("must be finite numbers, not all of them 0".to_owned());
+        }
+        let arms = self.arms.load();
+        let space = arms.serving().and_then(|model| model.engine().embedding_space());
+        match space.filter(|space| space.dimensions != embedding.len()) {
+            Some(EmbeddingSpace { name, dimensions, .. }) => {
+                Err(format!("must have the {dimensions} numbers of {name}, not {}", embedding.len()))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Whether a promoted model is watched, and whether it was left.

@@ -85,6 +85,11 @@ impl LoadedModel {
         &self.model
     }
 
+    /// Whether an embedding has as many numbers as the model reads, or the model reads none.
+    pub(crate) fn reads(&self, embedding: &[f32]) -> bool {
+        self.model.embedding_space().is_none_or(|space| space.dimensions == embedding.len())
+    }
+
     /// Scores; whatever goes wrong inside stays inside.
     pub(crate) fn score(&self, features: &Features) -> Result<Score, Fault> {
         match catch_unwind(AssertUnwindSafe(|| self.model.score(features))) {

@@ -99,6 +99,13 @@ pub(super) fn opinions<'a>(arms: &'a Arms, input: &DecisionInput<'_>) -> Opinion
         if catch_unwind(AssertUnwindSafe(|| features.extract_into(input.text, tags))).is_err() {
             return nobody;
         }
+        let fits = |embedding: &&[f32]| {
+            [serving, beside].into_iter().flatten().all(|(model, _)| model.reads(embedding))
+        };
+        if let Some(embedding) = input.embedding.filter(fits) {
+            // Where it has no direction there is none: the request was checked before.
+            let _ = features.set_embedding(embedding);
+        }
         let features_us = micros(begin);
         let begin = Instant::now();
         let ask =

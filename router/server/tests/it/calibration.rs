@@ -5,9 +5,13 @@ use tinydancer_crds::{
     routing_policy::Tier,
     valid::{Audit, DecisionRule, Grader, Permille},
 };
+use tinydancer_engine::{
+    artifact::{self, Precision},
+    testing,
+};
 use tinydancer_guards::GuardName;
 use tinydancer_protocol::{Assignment, OnlineCalibration, TrialStage};
-use tinydancer_server::runtime::{Grades, RoutingDecision};
+use tinydancer_server::runtime::{DecisionInput, Grades, RoutingDecision};
 
 use crate::pod::{Disk, Pod, model, on_trial, settled};
 
@@ -140,6 +144,32 @@ fn requests_are_compared_with_those_of_training_by_the_model_that_serves() {
     assert_eq!(drift.scores.len(), drift.reference.len());
     let uncertainty = drift.tests.last().unwrap();
     assert_eq!(uncertainty.seen.mean(), Some((mean, 25)));
+}
+
+#[test]
+fn an_embedding_that_the_model_on_trial_cannot_read_is_nobodys_fault() {
+    let disk = Disk::new("support-0");
+    let pod = disk.start();
+    let with_space = |seed, dimensions| {
+        let mut parts = testing::parts(seed);
+        let mut embedding = testing::embedding(seed);
+        embedding.space.dimensions = dimensions;
+        embedding.prototypes = None;
+        let read_out = embedding.read_out.as_mut().unwrap();
+        read_out.weight = vec![1; 2 * dimensions];
+        parts.embedding = Some(embedding);
+        artifact::write(&parts, &testing::metadata("embedding", seed), Precision::F32).unwrap()
+    };
+    let (stable, candidate) = (pod.put(&with_space(1, 12)), pod.put(&with_space(2, 8)));
+    pod.runtime.assign(on_trial(1, Some(stable), candidate, 1, TrialStage::Shadow, 0)).unwrap();
+    let tags = std::collections::BTreeMap::new();
+    let embedding = [1.0; 12];
+    assert_eq!(pod.runtime.check_embedding(&embedding), Ok(()));
+    let input = DecisionInput { text: "hello", tags: &tags, embedding: Some(&embedding), sticky_key: None };
+    let decision = pod.runtime.decide(&input);
+    assert_eq!(decision.score, pod.decide("hello", "key").score, "both score what both can read");
+    let faults = &pod.runtime.report().evidence.unwrap().snapshot.guards[&GuardName::HardFault];
+    assert_eq!((faults.observations, faults.sum), (2, 0.0));
 }
 
 #[test]

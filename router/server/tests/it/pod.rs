@@ -136,7 +136,7 @@ impl Pod {
 
 pub(crate) fn decide(runtime: &Runtime, text: &str, key: Option<&str>) -> RoutingDecision {
     let tags = BTreeMap::new();
-    runtime.decide(&DecisionInput { text, tags: &tags, sticky_key: key.map(str::as_bytes) })
+    runtime.decide(&DecisionInput { text, tags: &tags, embedding: None, sticky_key: key.map(str::as_bytes) })
 }
 
 pub(crate) fn identity(pod: &str) -> Identity {

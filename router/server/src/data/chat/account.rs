@@ -74,7 +74,7 @@ impl Account {
         self.recording.is_some()
     }
 
-    /// Says that the answer came whole. Without what it was, it is not audited.
+    /// Says that the answer came whole, and what it was where it is to be audited.
     pub(super) fn complete(mut self, usage: Option<Usage>, answer: Option<Answer>) {
         self.close(End::Complete, usage);
         if let (Some(recording), Some(answer)) = (self.recording.take(), answer) {

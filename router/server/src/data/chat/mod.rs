@@ -57,7 +57,8 @@ fn route(plane: &DataPlane, chat: &ChatBody<'_>, headers: &HeaderMap) -> Result<
     }
     let tags = tags::read(headers)?;
     let sticky_key = sticky::key(None, chat.user(), headers);
-    let decision = plane.runtime.decide(&DecisionInput { text: chat.text(), tags: &tags, sticky_key });
+    let input = DecisionInput { text: chat.text(), tags: &tags, embedding: None, sticky_key };
+    let decision = plane.runtime.decide(&input);
     plane.metrics.decision(&decision);
     let standings: Vec<_> = all.iter().map(|upstream| plane.upstreams.standing(upstream)).collect();
     let order = chain(&standings, decision.tier, decision.fallback);

@@ -74,8 +74,7 @@ impl Relay {
                 account.settle(End::Broken, None);
                 return Some((Err(io::Error::other("the upstream's answer broke off")), self));
             }
-            // Too large to be audited.
-            (None, _) => account.complete(None, None),
+            (None, _) => account.complete(None, Some(Answer::TooLong)),
         }
         None
     }

@@ -201,10 +201,10 @@ async fn only_whole_answers_to_requests_that_were_routed_are_audited() {
     until(&router, "too_large", 1.0).await;
     small.set(Behaviour::Large(3_000_000, true));
     router.chat().await.bytes().await.unwrap();
-    until(&router, "unanswered", 1.0).await;
+    until(&router, "too_large", 2.0).await;
     small.set(Behaviour::BrokenEvents(vec![b"data: {\"choices\":[{\"delta\":{\"content\":\"half\"}}]}\n\n"]));
     router.stream().await.text().await.unwrap();
-    until(&router, "unanswered", 2.0).await;
+    until(&router, "unanswered", 1.0).await;
     small.set(Behaviour::Status(400, Vec::new(), "{}"));
     assert_eq!(router.chat().await.status(), 400);
     small.set(small_says());

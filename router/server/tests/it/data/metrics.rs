@@ -30,6 +30,12 @@ async fn every_line_of_the_metrics_is_one_and_savings_can_be_read() {
     // Ten tokens in and twenty out, four times, at 0.1 and 0.3 dollars a million; Powerful takes a hundred times as much.
     assert!((cost("actual").await - 4.0 * 7e-6).abs() < 1e-12);
     assert!((cost("always_powerful").await - 4.0 * 7e-4).abs() < 1e-12);
+    let drift = text.lines().filter(|line| line.contains("score_psi{") || line.contains("input_drifted{"));
+    assert_eq!(drift.count(), 3, "requests are compared with training: {text}");
+    assert!(
+        !text.contains("regret") && !text.contains("coverage{"),
+        "and nothing is said of what nobody graded"
+    );
 }
 
 #[tokio::test]

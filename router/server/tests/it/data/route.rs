@@ -59,6 +59,36 @@ async fn a_prompt_of_words_that_the_model_has_never_seen_goes_to_powerful() {
 }
 
 #[tokio::test]
+async fn an_embedding_counts_where_the_model_reads_it_and_must_be_one_of_its_own() {
+    let mut parts = testing::parts(1);
+    parts.embedding = Some(testing::embedding(1));
+    let model = artifact::write(&parts, &testing::metadata("embedding", 1), Precision::F32).unwrap();
+    let up = Upstream::absent().await;
+    let reading = Router::deciding_with(Some(&model), pair(&up, &up), Setup::default()).await;
+    let with = r#"{"text":"Hi","embedding":[1,-0.5,0,2,3,4,5,6,7,8,9,1e1]}"#;
+    let (with, without) =
+        (reading.post("/v1/route", with).await, reading.post("/v1/route", r#"{"text":"Hi"}"#).await);
+    let (with, without) = (json(with).await, json(without).await);
+    assert!(with["score"].is_number() && with["score"] != without["score"]);
+    for (wrong, rule) in [
+        ("[1,2,3]", "must have the 12 numbers of made-up, not 3"),
+        ("[]", "must have 1 to 4096 numbers, not 0"),
+        ("[0,0,0,0,0,0,0,0,0,0,0,0]", "must be finite numbers, not all of them 0"),
+    ] {
+        let response = reading.post("/v1/route", format!(r#"{{"text":"Hi","embedding":{wrong}}}"#)).await;
+        assert_eq!(response.status(), 400);
+        let error = &json(response).await["error"];
+        assert_eq!(
+            (&error["param"], &error["message"]),
+            (&"embedding".into(), &format!("`embedding` {rule}").into())
+        );
+    }
+    let reading_none = router().await;
+    let with = json(reading_none.post("/v1/route", r#"{"text":"Hi","embedding":[1,2,3]}"#).await).await;
+    assert_eq!(with["score"], json(reading_none.post("/v1/route", r#"{"text":"Hi"}"#).await).await["score"]);
+}
+
+#[tokio::test]
 async fn text_and_the_last_user_message_are_scored_alike() {
     let router = router().await;
     let text = json(router.post("/v1/route", r#"{"text":"Why is the sky blue?"}"#).await).await;
