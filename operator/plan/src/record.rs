@@ -213,6 +213,11 @@ impl Record {
         self.previous.as_ref().filter(|_| self.rollout == Rollout::Watching)
     }
 
+    /// These guards, and those that need labels where requests are audited.
+    pub(crate) fn with_labels(&self, guards: ApplicableGuards) -> ApplicableGuards {
+        if self.assignment.configuration.audit.is_some() { guards.with_labels() } else { guards }
+    }
+
     /// Whether this digest gets no traffic without a retry token.
     pub fn is_quarantined(&self, digest: Digest) -> bool {
         self.quarantine.iter().any(|entry| entry.digest == digest)

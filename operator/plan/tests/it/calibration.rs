@@ -5,7 +5,7 @@ use tinydancer_crds::{
     Digest,
     routing_policy::{CalibrationState, RolloutState},
 };
-use tinydancer_guards::drift::InputDrift;
+use tinydancer_guards::{GuardName, drift::InputDrift};
 use tinydancer_plan::{Action, EventKind, Rollout, Threshold, audited, notices};
 use tinydancer_protocol::{DRIFT_MARGIN, DriftInput, DriftSums, DriftTest, OnlineCalibration};
 
@@ -380,4 +380,23 @@ fn drift_belongs_to_the_model_it_was_found_for() {
     world.run_until(80, |world| world.stable() == Some(digest("support-v2")));
     assert_eq!(world.recorded().drift, None);
     assert_eq!(world.state(), RolloutState::Stable, "a trial goes its way whatever the inputs");
+}
+
+#[test]
+fn where_requests_are_audited_a_trial_and_its_watch_are_judged_by_coverage_too() {
+    let coverage = |world: &World| {
+        let assignment = &world.recorded().assignment;
+        let guards = assignment.trial.as_ref().map(|trial| &trial.guards);
+        guards
+            .or(assignment.watch.as_ref().map(|watch| &watch.guards))
+            .map(|guards| guards.contains(GuardName::Coverage))
+    };
+    for (mut world, labelled) in [(auditing(), true), (heard(), false)] {
+        world.policy.spec.rollout.watch_seconds = 20;
+        world.name_model("support-v2");
+        world.run_until(10, |world| world.state() == RolloutState::Shadow);
+        assert_eq!(coverage(&world), Some(labelled));
+        world.run_until(400, |world| world.rollout() == Some(Rollout::Watching));
+        assert_eq!(coverage(&world), Some(labelled));
+    }
 }
