@@ -193,8 +193,8 @@ fn topics(out: &mut String, left_out: &LeftOutFigures, method: &Method) -> std::
     let Method::LeaveOut(tag) = method else { return Ok(()) };
     writeln!(
         out,
-        "\nfolds of whole values of {tag}, promised {:.3}: regret mean {:.4}, worst fold {:.4}; \
-         to Lightweight {:.3}; novel {:.3}",
+        "\nfolds of whole values of {tag}; promised regret {:.3}\n\
+         mean over folds {:.4}, worst fold {:.4}; to Lightweight {:.3}; novel {:.3}",
         f64::from(left_out.permille) / 1000.0,
         left_out.mean,
         left_out.worst,

@@ -171,9 +171,10 @@ pub struct FoldFigures {
 
 /// Units of progress that [`scoreboard`] advances by.
 pub fn units(subject: Subject, embeddings: Option<&Embeddings>, settings: &Settings) -> usize {
-    let one_fold: usize =
-        field(subject, embeddings, settings, false).iter().map(|router| router.units()).sum();
-    one_fold * settings.folds * settings.seeds.len()
+    let routers = field(subject, embeddings, settings, false);
+    let one_fold: usize = routers.iter().map(|router| router.units()).sum();
+    // To take the figures of a router on one seed takes about as long as a unit.
+    (one_fold * settings.folds + routers.len()) * settings.seeds.len()
 }
 
 /// Measures the subject and the baselines on `rows`; `embeddings` are theirs, in the same order.
