@@ -170,3 +170,34 @@ fn doubts_of_estimates(found: &OffPolicy) -> Vec<String> {
     }
     doubts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(disagreements_taken: usize, largest_weight: f64) -> OffPolicy {
+        OffPolicy {
+            rows: 1_000,
+            outside_support: 0,
+            disagreements: 200,
+            disagreements_taken,
+            effective_rows: 100.0,
+            largest_weight,
+            logged: None,
+            estimates: None,
+        }
+    }
+
+    #[test]
+    fn a_difference_that_rests_on_few_explored_requests_is_doubted() {
+        assert_eq!(doubts_of_estimates(&found(30, 100.0)), Vec::<String>::new());
+        assert!(doubts_of_estimates(&found(29, 100.0))[0].contains("only 29 of them were explored"));
+        assert!(doubts_of_estimates(&found(30, 1000.0))[0].contains("propensities go down to 0.0010"));
+    }
+
+    #[test]
+    fn a_call_that_costs_the_same_saves_nothing() {
+        assert!(Spending::new(0.5, 1.0).saving.abs() < 1e-12);
+        assert!((Spending::new(0.5, 100.0).saving - 0.495).abs() < 1e-12);
+    }
+}

@@ -148,3 +148,26 @@ fn routed(tier: Tier) -> Routed {
         Tier::Powerful => Routed::Powerful,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tinydancer_history::FeedbackSource;
+
+    use super::*;
+
+    #[test]
+    fn a_score_counts_before_the_word_and_an_answer_that_was_right_counts_although_it_was_dear() {
+        let feedback =
+            |outcome, score| worth(&ExportedFeedback { outcome, score, source: FeedbackSource::User });
+        let near = |value: f64, expected: f64| (value - expected).abs() < 1e-12;
+        assert!(near(feedback(FeedbackOutcome::Underpowered, Some(0.25)), 0.25));
+        assert!(
+            near(feedback(FeedbackOutcome::Overpowered, None), 1.0)
+                && near(feedback(FeedbackOutcome::Good, None), 1.0)
+        );
+        assert!(
+            near(feedback(FeedbackOutcome::Failed, None), 0.0)
+                && near(feedback(FeedbackOutcome::Underpowered, None), 0.0)
+        );
+    }
+}

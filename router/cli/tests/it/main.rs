@@ -4,6 +4,7 @@
 
 mod evaluate;
 mod replay;
+mod replay_on_grades;
 mod simulate;
 
 use std::path::{Path, PathBuf};

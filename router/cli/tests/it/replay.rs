@@ -137,8 +137,9 @@ fn pair(row: &Decision, difficulty: f32) -> Pair {
 
 /// The candidate's value: difficulty is even between -1 and 1, and it takes Lightweight up to its threshold.
 fn truth() -> f64 {
-    let (share, mean_difficulty) = ((1.0 + f64::from(THRESHOLD)) / 2.0, (f64::from(THRESHOLD) - 1.0) / 2.0);
-    share * (0.6 - 0.3 * mean_difficulty) + (1.0 - share) * 0.8
+    let threshold = f64::from(THRESHOLD);
+    let share = f64::midpoint(threshold, 1.0);
+    share * (0.6 - 0.3 * (threshold - 1.0) / 2.0) + (1.0 - share) * 0.8
 }
 
 fn holds(estimate: &Value, value: f64) -> bool {
