@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, ToSql, Transaction, params};
 use tinydancer_guards::Arm;
 
 use crate::error::HistoryError;
@@ -72,8 +72,8 @@ pub(crate) fn apply(
         Write::Decision(decision) => insert_decision(transaction, decision, sums)?,
         Write::Outcome(outcome) => update_outcome(transaction, outcome, sums)?,
         Write::Pair { pair, sums } => pair::insert(transaction, pair, sums)?,
-        Write::Feedback(feedback) => return insert_feedback(transaction, feedback),
-        Write::Forward { owner, feedback } => return insert_forward(transaction, owner, feedback),
+        Write::Feedback(feedback) => return insert_feedback(transaction, None, feedback),
+        Write::Forward { owner, feedback } => return insert_feedback(transaction, Some(owner), feedback),
         Write::ForwardDelivered { sequence } => {
             transaction.prepare_cached("DELETE FROM outbox WHERE sequence = ?1")?.execute([sequence])?;
         }
@@ -162,59 +162,34 @@ fn update_outcome(transaction: &Transaction<'_>, outcome: &Outcome, sums: &mut S
     Ok(())
 }
 
-fn insert_feedback(transaction: &Transaction<'_>, feedback: &Feedback) -> rusqlite::Result<Answer> {
-    let inserted = transaction
-        .prepare_cached(
-            "INSERT INTO feedback (decision_id, idempotency_key, outcome, score, source, at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (decision_id) DO NOTHING",
-        )?
-        .execute(params![
-            feedback.decision_id,
-            feedback.idempotency_key.as_str(),
-            feedback.outcome,
-            feedback.score,
-            feedback.source,
-            integer(feedback.at),
-        ])?;
-    if inserted == 1 {
-        return Ok(Ok(()));
-    }
-    let stored = transaction
-        .prepare_cached("SELECT idempotency_key FROM feedback WHERE decision_id = ?1")?
-        .query_row([&feedback.decision_id], |row| row.get::<_, String>(0))?;
-    Ok(same_key(&stored, feedback))
-}
-
-fn insert_forward(
+/// Keeps feedback: on a decision of this pod, or until its owner has it. The same again succeeds.
+fn insert_feedback(
     transaction: &Transaction<'_>,
-    owner: &str,
+    owner: Option<&str>,
     feedback: &Feedback,
 ) -> rusqlite::Result<Answer> {
+    let (table, owner_column, owner_place) = match owner {
+        None => ("feedback", "", ""),
+        Some(_) => ("outbox", ", owner", ", ?7"),
+    };
+    let key = feedback.idempotency_key.as_str();
+    let at = integer(feedback.at);
+    let mut values: Vec<&dyn ToSql> =
+        vec![&feedback.decision_id, &key, &feedback.outcome, &feedback.score, &feedback.source, &at];
+    values.extend(owner.as_ref().map(|owner| owner as &dyn ToSql));
     let inserted = transaction
-        .prepare_cached(
-            "INSERT INTO outbox (owner, decision_id, idempotency_key, outcome, score, source, at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (decision_id) DO NOTHING",
-        )?
-        .execute(params![
-            owner,
-            feedback.decision_id,
-            feedback.idempotency_key.as_str(),
-            feedback.outcome,
-            feedback.score,
-            feedback.source,
-            integer(feedback.at),
-        ])?;
+        .prepare_cached(&format!(
+            "INSERT INTO {table} (decision_id, idempotency_key, outcome, score, source, at{owner_column})
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6{owner_place}) ON CONFLICT (decision_id) DO NOTHING"
+        ))?
+        .execute(values.as_slice())?;
     if inserted == 1 {
         return Ok(Ok(()));
     }
     let stored = transaction
-        .prepare_cached("SELECT idempotency_key FROM outbox WHERE decision_id = ?1")?
+        .prepare_cached(&format!("SELECT idempotency_key FROM {table} WHERE decision_id = ?1"))?
         .query_row([&feedback.decision_id], |row| row.get::<_, String>(0))?;
-    Ok(same_key(&stored, feedback))
-}
-
-fn same_key(stored: &str, feedback: &Feedback) -> Answer {
-    if stored == feedback.idempotency_key.as_str() { Ok(()) } else { Err(HistoryError::AlreadyGiven) }
+    Ok(if stored == key { Ok(()) } else { Err(HistoryError::AlreadyGiven) })
 }
 
 fn upsert_evidence(
