@@ -20,6 +20,7 @@ pub(super) fn render(board: &Scoreboard) -> String {
 fn write(out: &mut String, board: &Scoreboard) -> std::fmt::Result {
     heading(out, board)?;
     routers(out, board)?;
+    kept(out, board)?;
     for router in board.routers.iter().filter(|router| !router.all.promises.is_empty()) {
         writeln!(out, "\n== {} ==", router.router)?;
         above(out, router)?;
@@ -93,6 +94,30 @@ fn routers(out: &mut String, board: &Scoreboard) -> std::fmt::Result {
                 range(&recovery.saving95),
             )?;
         }
+    }
+    Ok(())
+}
+
+/// What is left of the quality where the bill is cut by a given share.
+fn kept(out: &mut String, board: &Scoreboard) -> std::fmt::Result {
+    let recoveries = || {
+        board
+            .routers
+            .iter()
+            .filter_map(|router| Some((router.router.as_str(), router.all.recovery.as_ref()?)))
+    };
+    let Some((_, first)) = recoveries().next() else { return Ok(()) };
+    write!(out, "\n{:<27}", "quality kept, of Powerful's")?;
+    for kept in &first.kept {
+        write!(out, " {:<20}", format!("{:.0} % saved", 100.0 * kept.saving))?;
+    }
+    writeln!(out)?;
+    for (router, recovery) in recoveries() {
+        write!(out, "{router:<27}")?;
+        for kept in &recovery.kept {
+            write!(out, " {:<20}", interval(&kept.quality))?;
+        }
+        writeln!(out)?;
     }
     Ok(())
 }

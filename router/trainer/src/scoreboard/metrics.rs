@@ -9,6 +9,8 @@
 const CALIBRATION_BINS: usize = 15;
 /// The share of Powerful's quality at which the saving is taken.
 const KEPT_QUALITY: f64 = 0.95;
+/// The savings at which the quality is taken: the two ends of the seed's claim.
+pub const SAVINGS: [f64; 2] = [0.7, 0.85];
 
 /// Graded qualities of both answers, one entry a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,16 +30,10 @@ pub struct Recovery {
     pub cpt50: f64,
     /// Share of calls to Powerful that recovers 80 % of the gap.
     pub cpt80: f64,
-    /// Share of calls to Powerful that reaches 95 % of the quality of always-Powerful.
-    pub calls95: f64,
-}
-
-impl Recovery {
-    /// The share of the bill of always-Powerful that is saved at 95 % of its quality, where a call to Powerful costs
-    /// `price_ratio` times one to Lightweight.
-    pub fn saving95(&self, price_ratio: f64) -> f64 {
-        (1.0 - self.calls95) * (1.0 - 1.0 / price_ratio)
-    }
+    /// Share of the bill of always-Powerful that is saved at 95 % of its quality.
+    pub saving95: f64,
+    /// Share of the quality of always-Powerful that is kept at each of [`SAVINGS`].
+    pub kept: [f64; SAVINGS.len()],
 }
 
 /// The rows sorted by falling score, equal scores in one group.
@@ -60,8 +56,9 @@ impl Ranking {
         Self { order, ends }
     }
 
-    /// The recovery where row `i` counts `copies[i]` times; nothing if Powerful is not better over all rows.
-    pub fn recovery(&self, outcomes: &Outcomes, copies: &[u32]) -> Option<Recovery> {
+    /// The recovery where row `i` counts `copies[i]` times and a call to Powerful costs `price_ratio` times one to
+    /// Lightweight; nothing if Powerful is not better over all rows.
+    pub fn recovery(&self, outcomes: &Outcomes, copies: &[u32], price_ratio: f64) -> Option<Recovery> {
         let Totals { rows, lightweight, powerful } = totals(outcomes, copies);
         let gap = powerful - lightweight;
         if rows <= 0.0 || gap <= 0.0 {
@@ -69,6 +66,10 @@ impl Ranking {
         }
         let levels = [0.5, 0.8, (KEPT_QUALITY * powerful - lightweight) / gap];
         let mut reached = levels.map(|level| (level <= 0.0).then_some(0.0));
+        // What is saved on a call that Lightweight answers.
+        let saved = 1.0 - 1.0 / price_ratio;
+        let shares = SAVINGS.map(|saving| 1.0 - saving / saved);
+        let mut recovered_at = [0.0; SAVINGS.len()];
         let (mut calls, mut recovered, mut area) = (0.0, 0.0, 0.0);
         for (size, gain) in self.groups(outcomes, copies) {
             let (width, height) = (size / rows, gain / gap);
@@ -78,12 +79,18 @@ impl Ranking {
                     *reached = Some(calls + width * (level - recovered) / height);
                 }
             }
+            for (share, recovered_at) in shares.iter().zip(&mut recovered_at) {
+                if width > 0.0 && calls < *share {
+                    *recovered_at = recovered + height * ((share - calls) / width).min(1.0);
+                }
+            }
             calls += width;
             recovered += height;
         }
         // Rounding can leave the last point a hair below 1.
         let [cpt50, cpt80, calls95] = reached.map(|share| share.unwrap_or(1.0));
-        Some(Recovery { apgr: area, cpt50, cpt80, calls95 })
+        let kept = recovered_at.map(|recovered| (lightweight + recovered * gap) / powerful);
+        Some(Recovery { apgr: area, cpt50, cpt80, saving95: (1.0 - calls95) * saved, kept })
     }
 
     /// Mean quality at `points + 1` evenly spread shares of calls to Powerful, from none to all.
@@ -201,43 +208,50 @@ mod tests {
         // Area: .25 * (.25 + .5 + .25 + .5) = .375. Half is reached at .25, .8 at .75 + .25 * .8 = .95.
         // Powerful has 4 in all, Lightweight 2: 95 % of 4 is 3.8, PGR .9, reached at .75 + .25 * .9 = .975.
         let ranking = Ranking::new(&[4.0, 3.0, 2.0, 1.0]);
-        let recovery = ranking.recovery(&gains(&[1.0, 0.0, -1.0, 2.0]), &ONCE).unwrap();
+        let recovery = ranking.recovery(&gains(&[1.0, 0.0, -1.0, 2.0]), &ONCE, 100.0).unwrap();
         assert!(close(recovery.apgr, 0.375) && close(recovery.cpt50, 0.25) && close(recovery.cpt80, 0.95));
-        assert!(close(recovery.calls95, 0.975));
         // A hundredth of the price: what is not sent to Powerful saves 99 % of its bill.
-        assert!(close(recovery.saving95(100.0), 0.025 * 0.99));
+        assert!(close(recovery.saving95, 0.025 * 0.99));
+        // 70 % are saved with 1 - .7 / .99 of the calls, where quality runs level at PGR .5: 3 of 4. 85 % are saved with
+        // 1 - .85 / .99, on the first slope: 2 + 4 c.
+        assert!(close(recovery.kept[0], 0.75));
+        assert!(close(recovery.kept[1], (2.0 + 4.0 * (1.0 - 0.85 / 0.99)) / 4.0));
     }
 
     #[test]
     fn a_lightweight_model_that_is_nearly_as_good_saves_everything_it_can() {
         let outcomes = Outcomes { lightweight: vec![0.96, 0.96], powerful: vec![1.0, 1.0] };
-        let recovery = Ranking::new(&[1.0, 2.0]).recovery(&outcomes, &[1, 1]).unwrap();
-        assert!(close(recovery.calls95, 0.0) && close(recovery.saving95(10.0), 0.9));
+        let recovery = Ranking::new(&[1.0, 2.0]).recovery(&outcomes, &[1, 1], 10.0).unwrap();
+        assert!(close(recovery.saving95, 0.9));
+        // At half the price nobody can save more than half: both savings mean Lightweight alone.
+        let recovery = Ranking::new(&[1.0, 2.0]).recovery(&outcomes, &[1, 1], 2.0).unwrap();
+        assert!(close(recovery.kept[0], 0.96) && close(recovery.kept[1], 0.96));
     }
 
     #[test]
     fn equal_scores_are_one_straight_line() {
-        let recovery = Ranking::new(&[7.0; 4]).recovery(&gains(&[1.0, 0.0, -1.0, 2.0]), &ONCE).unwrap();
+        let recovery =
+            Ranking::new(&[7.0; 4]).recovery(&gains(&[1.0, 0.0, -1.0, 2.0]), &ONCE, 100.0).unwrap();
         assert!(close(recovery.apgr, 0.5) && close(recovery.cpt50, 0.5) && close(recovery.cpt80, 0.8));
         // The first two share a score: PGR is 0, .5, 1 at 0, .5, 1 with gains {1, 0}, then {1}, {0}.
         let ranking = Ranking::new(&[5.0, 5.0, 2.0, 1.0]);
-        let recovery = ranking.recovery(&gains(&[1.0, 0.0, 1.0, 0.0]), &ONCE).unwrap();
+        let recovery = ranking.recovery(&gains(&[1.0, 0.0, 1.0, 0.0]), &ONCE, 100.0).unwrap();
         assert!(close(recovery.apgr, 0.5 * 0.25 + 0.25 * 0.75 + 0.25));
     }
 
     #[test]
     fn copies_count_like_repeated_rows() {
         let ranking = Ranking::new(&[4.0, 3.0, 2.0, 1.0]);
-        let counted = ranking.recovery(&gains(&[1.0, 0.0, -1.0, 1.0]), &[2, 1, 0, 1]).unwrap();
+        let counted = ranking.recovery(&gains(&[1.0, 0.0, -1.0, 1.0]), &[2, 1, 0, 1], 100.0).unwrap();
         let repeated = Ranking::new(&[4.0, 4.0, 3.0, 1.0]);
-        let repeated = repeated.recovery(&gains(&[1.0, 1.0, 0.0, 1.0]), &ONCE).unwrap();
-        assert!(close(counted.apgr, repeated.apgr) && close(counted.calls95, repeated.calls95));
+        let repeated = repeated.recovery(&gains(&[1.0, 1.0, 0.0, 1.0]), &ONCE, 100.0).unwrap();
+        assert!(close(counted.apgr, repeated.apgr) && close(counted.saving95, repeated.saving95));
     }
 
     #[test]
     fn no_gap_has_no_recovery() {
-        assert_eq!(Ranking::new(&[1.0, 2.0]).recovery(&gains(&[1.0, -1.0]), &[1, 1]), None);
-        assert_eq!(Ranking::new(&[]).recovery(&gains(&[]), &[]), None);
+        assert_eq!(Ranking::new(&[1.0, 2.0]).recovery(&gains(&[1.0, -1.0]), &[1, 1], 100.0), None);
+        assert_eq!(Ranking::new(&[]).recovery(&gains(&[]), &[], 100.0), None);
     }
 
     #[test]

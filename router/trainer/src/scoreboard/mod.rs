@@ -17,4 +17,6 @@ pub use run::{
     FoldFigures, Gain, LeftOutFigures, Method, RouterFigures, Scoreboard, ScoreboardError, Settings, Subject,
     scoreboard, units,
 };
-pub use section::{CalibrationFigures, CoverageFigures, PromiseFigures, RecoveryFigures, Section};
+pub use section::{
+    CalibrationFigures, CoverageFigures, KeptFigures, PromiseFigures, RecoveryFigures, Section,
+};

@@ -5,7 +5,7 @@ use tinydancer_engine::calibration::ConformalSet;
 use tinydancer_guards::risk::upper_bound;
 
 use super::bootstrap::{Bootstrap, Figure};
-use super::metrics::{Outcomes, Ranking, brier_score, calibration_error, weighted_mean};
+use super::metrics::{Outcomes, Ranking, Recovery, SAVINGS, brier_score, calibration_error, weighted_mean};
 use super::routers::{Decided, Judged, PROMISES};
 use crate::data::Row;
 
@@ -45,6 +45,17 @@ pub struct RecoveryFigures {
     pub cpt80: Figure,
     /// Share of the bill that is saved at 95 % of the quality of always-Powerful.
     pub saving95: Figure,
+    /// What is left of the quality of always-Powerful at given savings.
+    pub kept: Vec<KeptFigures>,
+}
+
+/// Quality at one saving.
+#[derive(Debug, Clone, Serialize)]
+pub struct KeptFigures {
+    /// Share of the bill that is saved.
+    pub saving: f64,
+    /// Share of the quality of always-Powerful.
+    pub quality: Figure,
 }
 
 /// How honest a probability is.
@@ -138,7 +149,8 @@ impl<'a> Subset<'a> {
     pub(super) fn apgr_over(&self, other: &Self) -> Option<Figure> {
         let (own, others) = (self.rankings(), other.rankings());
         let [figure] = self.bootstrap.estimate(|seed, copies| {
-            let apgr = |ranking: &Ranking| Some(ranking.recovery(&self.outcomes, copies)?.apgr);
+            let apgr =
+                |ranking: &Ranking| Some(ranking.recovery(&self.outcomes, copies, self.price_ratio)?.apgr);
             Some([apgr(&own[seed])? - apgr(&others[seed])?])
         })?;
         Some(figure)
@@ -151,11 +163,14 @@ impl<'a> Subset<'a> {
 
     fn recovery(&self) -> Option<RecoveryFigures> {
         let rankings = self.rankings();
-        let [apgr, cpt50, cpt80, saving95] = self.bootstrap.estimate(|seed, copies| {
-            let recovery = rankings[seed].recovery(&self.outcomes, copies)?;
-            Some([recovery.apgr, recovery.cpt50, recovery.cpt80, recovery.saving95(self.price_ratio)])
+        let [apgr, cpt50, cpt80, saving95, most, more] = self.bootstrap.estimate(|seed, copies| {
+            let recovery = rankings[seed].recovery(&self.outcomes, copies, self.price_ratio)?;
+            let Recovery { apgr, cpt50, cpt80, saving95, kept: [most, more] } = recovery;
+            Some([apgr, cpt50, cpt80, saving95, most, more])
         })?;
-        Some(RecoveryFigures { apgr, cpt50, cpt80, saving95 })
+        let kept = SAVINGS.into_iter().zip([most, more]);
+        let kept = kept.map(|(saving, quality)| KeptFigures { saving, quality }).collect();
+        Some(RecoveryFigures { apgr, cpt50, cpt80, saving95, kept })
     }
 
     fn calibration(&self) -> Option<CalibrationFigures> {
