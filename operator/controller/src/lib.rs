@@ -1,8 +1,8 @@
 //! The operator around the plan: what it watches, reads, writes, fetches and calls. Decisions are made in
 //! `tinydancer-plan`.
 //!
-//! - [`run`] wires the rest; [`arguments`], [`telemetry`], [`metrics`], [`rollout_metrics`], [`readiness`] and [`sources`]
-//!   are the shell's own.
+//! - [`run`] wires the rest; [`arguments`], [`telemetry`], [`metrics`], [`rollout_metrics`], [`calibration_metrics`],
+//!   [`readiness`] and [`sources`] are the shell's own.
 //! - [`policy`] and [`model`] are the two loops, [`looks`] what they share; [`leader`] says whether they may write,
 //!   [`writer`] writes.
 //! - [`artifacts`] fetches and verifies model bytes; [`routers`] hands them and assignments to pods.
@@ -11,6 +11,7 @@
 pub mod arguments;
 pub mod artifacts;
 pub mod backoff;
+pub mod calibration_metrics;
 pub mod certificates;
 pub mod credentials;
 pub mod events;

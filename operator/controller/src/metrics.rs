@@ -17,7 +17,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{leader::Leadership, readiness::Readiness, rollout_metrics::RolloutMetrics};
+use crate::{
+    calibration_metrics::CalibrationMetrics, leader::Leadership, readiness::Readiness,
+    rollout_metrics::RolloutMetrics,
+};
 
 /// A reconcile of one controller and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -79,6 +82,8 @@ pub struct Metrics {
     pub leading: Gauge,
     /// Transitions and running trials.
     pub rollouts: RolloutMetrics,
+    /// What audits say.
+    pub calibration: CalibrationMetrics,
     registry: Arc<Registry>,
 }
 
@@ -94,11 +99,14 @@ impl Default for Metrics {
             fetches: Family::default(),
             leading: Gauge::default(),
             rollouts: RolloutMetrics::default(),
+            calibration: CalibrationMetrics::default(),
             registry: Arc::default(),
         };
         let mut root = Registry::default();
         root.sub_registry_with_prefix("tinydancer_rollout")
             .register_collector(Box::new(metrics.rollouts.clone()));
+        root.sub_registry_with_prefix("tinydancer_calibration")
+            .register_collector(Box::new(metrics.calibration.clone()));
         let registry = root.sub_registry_with_prefix("tinydancer_operator");
         registry.register("reconciles", "Reconciles by controller and outcome", metrics.reconciles.clone());
         registry.register("reconcile_seconds", "How long a reconcile took", metrics.seconds.clone());
@@ -187,6 +195,7 @@ async fn text(State(page): State<Page>) -> impl IntoResponse {
     page.metrics.leading.set(i64::from(leads));
     if !leads {
         page.metrics.rollouts.stand_by();
+        page.metrics.calibration.stand_by();
     }
     match page.metrics.text() {
         Ok(text) => (

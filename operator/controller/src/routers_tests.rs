@@ -34,6 +34,8 @@ pub(crate) fn a_report(pod: &str) -> Report {
         trips: Vec::new(),
         upstreams: Vec::new(),
         history_writable: true,
+        calibration: Vec::new(),
+        drift: None,
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use tinydancer_crds::RoutingPolicy;
 use tinydancer_plan::{
-    Action, Child, Commit, CredentialsRequest, Plan, PodReference, TlsRequest, build::MODEL_FILE,
+    Action, Child, Commit, CredentialsRequest, Plan, PodReference, TlsRequest, audited, build::MODEL_FILE,
 };
 use tinydancer_protocol::PolicyIdentity;
 
@@ -64,6 +64,12 @@ pub(super) async fn commit(
     };
     trail::tell(world, policy, identity, &observation.observed.record, plan).await;
     world.metrics.rollouts.show(identity, plan.status.rollout.as_ref());
+    let record = trail::current(&observation.observed.record, plan);
+    let audited = record.and_then(|record| audited(record, &observation.observed.pods));
+    world.metrics.calibration.show(identity, audited);
+    if let Some(record) = record {
+        trail::tell_notices(world, policy, identity, record).await;
+    }
     Ok(shown?)
 }
 

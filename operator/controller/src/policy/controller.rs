@@ -197,6 +197,7 @@ impl PolicyWorld {
         self.memory().keep_policies(&is_there);
         self.kept().keep_policies(&is_there);
         self.metrics.rollouts.keep(&is_there);
+        self.metrics.calibration.keep(&is_there);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What was last heard from each pod, and which transitions were told. Lost with the process, and soon known again.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     time::Instant,
 };
 
@@ -25,6 +25,8 @@ pub(super) struct Trail {
     pub counted: Option<String>,
     /// The one whose event was told last.
     pub told: Option<String>,
+    /// What the record says besides, as far as it was told.
+    pub notices: BTreeSet<String>,
 }
 
 /// All fleets, by the uid of the policy.

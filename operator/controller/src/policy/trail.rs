@@ -1,7 +1,7 @@
 //! Tells each transition: an event on the policy, one on the RouterModel it is about, and one count. What the record
 //! says and nobody has told yet, because the operator ended in between, is told by the next one.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use k8s_openapi::{api::core::v1::ObjectReference, jiff::Timestamp};
 use kube::{Resource as _, ResourceExt as _};
@@ -9,7 +9,7 @@ use tinydancer_crds::{
     RouterModel, RoutingPolicy,
     routing_policy::{RolloutState, TransitionEntry},
 };
-use tinydancer_plan::{Event, EventKind, ObservedRecord, Plan, Record, last_event};
+use tinydancer_plan::{Event, EventKind, Notice, ObservedRecord, Plan, Record, last_event, notices};
 use tinydancer_protocol::PolicyIdentity;
 
 use crate::events::{Happening, Told};
@@ -19,20 +19,55 @@ use super::controller::PolicyWorld;
 /// What is older is not told again by another replica: the API server forgets events after an hour.
 const WORTH_TELLING: Duration = Duration::from_mins(15);
 
-/// Tells the last transition if that is not done yet. `before` is the record that was read, `plan` what followed from it
+/// The record as it stands after the plan.
+pub(super) fn current<'look>(before: &'look ObservedRecord, plan: &'look Plan) -> Option<&'look Record> {
+    let committed = plan.commit.as_ref().map(|commit| &commit.record);
+    committed.or(match before {
+        ObservedRecord::Present { record, .. } => Some(record.as_ref()),
+        ObservedRecord::Absent | ObservedRecord::Broken(_) => None,
+    })
+}
+
+/// Tells what the record says beside the transitions, if that is not done yet: an event on the policy.
+pub(super) async fn tell_notices(
+    world: &PolicyWorld,
+    policy: &RoutingPolicy,
+    identity: &PolicyIdentity,
+    record: &Record,
+) {
+    let standing = notices(record);
+    let occasions: BTreeSet<String> = standing.iter().map(|notice| notice.occasion.clone()).collect();
+    let told = std::mem::take(&mut world.memory().trail(&identity.uid).notices);
+    let mut known: BTreeSet<String> = told.intersection(&occasions).cloned().collect();
+    for Notice { event, since, occasion } in standing {
+        if known.contains(&occasion) {
+            continue;
+        }
+        let related = named(&event.model, identity.namespace.clone());
+        let happening = Happening { action: "Calibrate", ..happening(&event, &occasion, related) };
+        let is_told = !is_worth_telling(policy, since, Timestamp::now())
+            || world.events.tell(&policy.object_ref(&()), happening).await != Told::Not;
+        if is_told {
+            known.insert(occasion);
+        }
+    }
+    world.memory().trail(&identity.uid).notices = known;
+}
+
+/// Tells the last transition if that is not done yet. `observed` is the record that was read, `plan` what followed from it
 /// and is committed.
 pub(super) async fn tell(
     world: &PolicyWorld,
     policy: &RoutingPolicy,
     identity: &PolicyIdentity,
-    before: &ObservedRecord,
+    observed: &ObservedRecord,
     plan: &Plan,
 ) {
-    let before = match before {
+    let before = match observed {
         ObservedRecord::Present { record, .. } => Some(record.as_ref()),
         _ => None,
     };
-    let Some(record) = plan.commit.as_ref().map(|commit| &commit.record).or(before) else { return };
+    let Some(record) = current(observed, plan) else { return };
     let Some(entry) = record.history.last() else { return };
     let occasion = occasion(entry);
     if world.memory().trail(&identity.uid).told.as_ref() == Some(&occasion) {
@@ -40,7 +75,7 @@ pub(super) async fn tell(
     }
     let is_new = !plan.events.is_empty();
     let event = plan.events.last().cloned().or_else(|| last_event(record));
-    let told = match event.filter(|_| is_new || is_worth_telling(policy, entry, Timestamp::now())) {
+    let told = match event.filter(|_| is_new || is_worth_telling(policy, entry.time.0, Timestamp::now())) {
         Some(event) => tell_both(world, policy, entry, &event, &occasion).await,
         None => Told::Before,
     };
@@ -108,10 +143,10 @@ fn occasion(entry: &TransitionEntry) -> String {
 }
 
 /// A policy that took up the record of one of its name has no part in what that one did.
-fn is_worth_telling(policy: &RoutingPolicy, entry: &TransitionEntry, now: Timestamp) -> bool {
+fn is_worth_telling(policy: &RoutingPolicy, since: Timestamp, now: Timestamp) -> bool {
     let created = policy.metadata.creation_timestamp.as_ref();
-    let is_its_own = created.is_none_or(|created| created.0.as_second() <= entry.time.0.as_second());
-    is_its_own && Duration::try_from(now.duration_since(entry.time.0)).is_ok_and(|age| age < WORTH_TELLING)
+    let is_its_own = created.is_none_or(|created| created.0.as_second() <= since.as_second());
+    is_its_own && Duration::try_from(now.duration_since(since)).is_ok_and(|age| age < WORTH_TELLING)
 }
 
 /// Where a policy without a record is: nothing was tried.

@@ -3,7 +3,7 @@
 mod guards;
 mod waiting;
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 use tinydancer_crds::{
     RoutingPolicy, RoutingPolicyStatus,
     conditions::types,
@@ -27,6 +27,7 @@ pub(crate) fn explain(policy: &RoutingPolicy, now: Timestamp) -> String {
     };
     let mut parts = vec![headline(name, status, now), models(status)];
     parts.extend(status.rollout.as_ref().map(|rollout| evidence(policy, rollout, now)));
+    parts.extend(decides_by(status));
     parts.extend(stalled(status));
     parts.extend(history(&status.history, now));
     parts.join("\n")
@@ -115,6 +116,21 @@ fn line(message: &str) -> String {
         line.push_str("...");
     }
     line
+}
+
+/// What audits made of the threshold, and drift.
+fn decides_by(status: &RoutingPolicyStatus) -> Option<String> {
+    let shown = |type_: &str, is_shown: &dyn Fn(&Condition) -> bool| {
+        status.conditions.iter().find(|condition| condition.type_ == type_ && is_shown(condition))
+    };
+    let calibration = shown(types::ONLINE_CALIBRATION, &|_| true).map(|it| ("threshold", it));
+    let drift = shown(types::INPUTS_AS_TRAINED, &|condition| condition.status == "False");
+    let lines = calibration.into_iter().chain(drift.map(|it| ("inputs", it)));
+    let line = |(what, condition): (&str, &Condition)| {
+        format!("  {what}: {} ({})\n", condition.message, condition.reason)
+    };
+    let lines: Vec<String> = lines.map(line).collect();
+    (!lines.is_empty()).then(|| lines.concat())
 }
 
 fn stalled(status: &RoutingPolicyStatus) -> Option<String> {

@@ -150,3 +150,26 @@ fn times_have_their_two_largest_units() {
         assert_eq!(duration(seconds), text);
     }
 }
+
+#[test]
+fn what_audits_say_is_shown_and_inputs_only_where_they_drifted() {
+    let condition = |type_: &str, status: &str, reason: &str, message: &str| {
+        json!({
+            "type": type_, "status": status, "reason": reason, "message": message,
+            "lastTransitionTime": "2026-11-23T12:00:00Z"
+        })
+    };
+    let text = |conditions: Value| {
+        let mut policy = policy(&json!({}));
+        policy.status.as_mut().unwrap().conditions = serde_json::from_value(conditions).unwrap();
+        explain(&policy, NOW.parse().unwrap())
+    };
+    let calm = text(json!([
+        condition("OnlineCalibration", "Unknown", "Collecting", "84 of 200"),
+        condition("InputsAsTrained", "True", "NoDriftFound", "nothing")
+    ]));
+    assert!(calm.contains("  threshold: 84 of 200 (Collecting)\n") && !calm.contains("inputs:"), "{calm}");
+    let drifted = text(json!([condition("InputsAsTrained", "False", "Drifted", "unknown words 0.4")]));
+    assert!(drifted.contains("  inputs: unknown words 0.4 (Drifted)\n"), "{drifted}");
+    assert!(!explained(&json!({})).contains("threshold:"));
+}
