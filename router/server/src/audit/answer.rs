@@ -30,8 +30,13 @@ impl AnswerText {
     pub(crate) fn push(&mut self, words: &str) {
         match &mut self.0 {
             Some(text) if text.len() + words.len() <= MOST_BYTES => text.push_str(words),
-            _ => self.0 = None,
+            _ => self.forget(),
         }
+    }
+
+    /// A part of it is not known.
+    pub(crate) fn forget(&mut self) {
+        self.0 = None;
     }
 }
 

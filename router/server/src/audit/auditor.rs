@@ -36,7 +36,7 @@ const WAITING: usize = 256;
 pub(crate) enum AuditResult {
     /// Both answers are graded, and the pair is kept.
     Graded,
-    /// Too many are under way, or audits have been switched off meanwhile.
+    /// Too many are under way, or the configuration is another one meanwhile.
     Dropped,
     /// Request or answer is longer than is audited.
     TooLarge,
@@ -137,7 +137,9 @@ impl Auditor {
         // The semaphore is never closed.
         let _running = self.at_once.acquire().await.map_err(|_| AuditResult::Dropped)?;
         let configuration = self.runtime.configuration();
-        let audit = configuration.audit.as_ref().ok_or(AuditResult::Dropped)?;
+        // The answer that is there was given under the configuration of the decision.
+        let audit = configuration.audit.as_ref().filter(|_| decision.was_made_under(&configuration));
+        let audit = audit.ok_or(AuditResult::Dropped)?;
         let first = answer.into_text().ok_or(AuditResult::Unanswered)?;
         let second = self.ask_other(request, tier).await?;
         let answers = match tier {

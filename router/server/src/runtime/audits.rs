@@ -1,6 +1,8 @@
 //! What is known of a request whose answer is audited, and what the grader said.
 
-use tinydancer_crds::{Digest, routing_policy::Tier};
+use std::sync::Arc;
+
+use tinydancer_crds::{Configuration, Digest, routing_policy::Tier};
 use tinydancer_engine::{Tier as EngineTier, calibration::ConformalSet};
 use tinydancer_history::{LabelSet, Pair, Scored};
 
@@ -47,12 +49,21 @@ impl Grades {
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditedDecision {
     pub(super) id: DecisionId,
+    /// What held when the decision was made.
+    pub(super) configuration: Arc<Configuration>,
     /// The tier that was asked, and with which probability it was.
     pub(super) taken: Tier,
     pub(super) propensity: f32,
     pub(super) decided: ModelScore,
     /// What another model said that scored the request as well.
     pub(super) beside: Option<ModelScore>,
+}
+
+impl AuditedDecision {
+    /// Whether this configuration held when the decision was made.
+    pub(crate) fn was_made_under(&self, configuration: &Arc<Configuration>) -> bool {
+        Arc::ptr_eq(&self.configuration, configuration)
+    }
 }
 
 /// What one model said about a request.

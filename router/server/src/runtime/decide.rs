@@ -1,6 +1,6 @@
 //! One request: features once, every arm scores, one decision counts, all of them are remembered.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use tinydancer_crds::routing_policy::Tier;
 use tinydancer_engine::{Decision, Tier as EngineTier};
@@ -207,10 +207,12 @@ fn audited(
     if !Draw::Audit.picks(id.unique(), arms.audit_permille()) {
         return None;
     }
+    let configuration = Arc::clone(arms.configuration.as_ref()?);
     let decided = ModelScore::of(counting.opinion?)?;
     let beside = opinions.other_than(Some(decided.digest)).and_then(ModelScore::of);
     let Taken { tier, propensity, .. } = taken;
-    Some(Box::new(AuditedDecision { id: id.clone(), taken: tier, propensity, decided, beside }))
+    let id = id.clone();
+    Some(Box::new(AuditedDecision { id, configuration, taken: tier, propensity, decided, beside }))
 }
 
 /// A tier in the words of the history.

@@ -2,7 +2,7 @@
 
 use tinydancer_protocol::{PROTOCOL_VERSION, Report};
 
-use super::{Runtime, held::named_digests, lock::lock};
+use super::{Runtime, held::named_digests, lock::lock, sums::parties};
 
 impl Runtime {
     /// The report. One consistent snapshot; waits for nothing.
@@ -15,6 +15,10 @@ impl Runtime {
         // A router that runs alone has no assignment.
         let remembered =
             serving.map(|model| model.digest()).into_iter().chain(named.iter().copied()).collect::<Vec<_>>();
+        let calibration = arms
+            .configuration
+            .as_ref()
+            .map(|configuration| lock(&self.sums).of(parties(configuration), &remembered));
         Report {
             protocol_version: PROTOCOL_VERSION,
             pod: self.pod.to_string(),
@@ -33,7 +37,7 @@ impl Runtime {
             trips: lock(&self.trips).report(),
             upstreams: self.upstreams.get().map(|report| report()).unwrap_or_default(),
             history_writable: self.history.degraded().is_none(),
-            calibration: lock(&self.sums).of(&remembered),
+            calibration: calibration.unwrap_or_default(),
             drift: serving.and_then(|model| model.drift()),
         }
     }

@@ -121,6 +121,39 @@ fn sums_of_audits_survive_a_kill_and_count_for_every_model_that_scored() {
 }
 
 #[test]
+fn grades_of_other_answers_or_of_another_grader_say_nothing_about_these() {
+    let disk = Disk::new("support-0");
+    let pod = disk.start();
+    let stable = pod.put(&model("stable"));
+    let assigned = |epoch| audited(settled(epoch, Some(stable)));
+    pod.runtime.assign(assigned(1)).unwrap();
+    graded(&pod, &pod.decide("hello", "key"), 0.0, 1.0);
+    let pairs = || pod.runtime.report().calibration.first().map_or(0, |sums| sums.pairs);
+    let mut dearer = assigned(2);
+    dearer.configuration.candidates[0].cost = dearer.configuration.candidates[1].cost;
+    pod.runtime.assign(dearer).unwrap();
+    assert_eq!(pairs(), 1, "a price is no answer");
+    for (epoch, change) in [
+        (3, (|assignment| assignment.configuration.candidates[0].model.push('2')) as fn(&mut Assignment)),
+        (4, |assignment| assignment.configuration.audit.as_mut().unwrap().grader.endpoint.push('2')),
+    ] {
+        let mut other = assigned(epoch);
+        change(&mut other);
+        pod.runtime.assign(other).unwrap();
+        assert_eq!(pairs(), 0);
+    }
+    pod.runtime.assign(assigned(5)).unwrap();
+    assert_eq!(pairs(), 1, "what nobody graded anew still holds");
+    let mut other = assigned(6);
+    other.configuration.candidates[0].model.push('2');
+    pod.runtime.assign(other).unwrap();
+    graded(&pod, &pod.decide("hello", "key"), 1.0, 1.0);
+    assert_eq!(pairs(), 1, "from the beginning");
+    pod.runtime.assign(assigned(7)).unwrap();
+    assert_eq!(pairs(), 0);
+}
+
+#[test]
 fn a_request_that_no_model_classified_is_not_audited() {
     let disk = Disk::new("support-0");
     let pod = disk.start();

@@ -39,7 +39,7 @@ struct Choice {
 /// The words of an event. Read only for an audit.
 #[derive(Deserialize)]
 struct Words<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     choices: Vec<WordsOfChoice<'a>>,
 }
 
@@ -47,11 +47,11 @@ struct Words<'a> {
 struct WordsOfChoice<'a> {
     #[serde(default)]
     index: u32,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     delta: Delta<'a>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Delta<'a> {
     #[serde(borrow, default)]
     content: Option<Cow<'a, str>>,
@@ -113,6 +113,9 @@ impl Events {
         let text = line.strip_suffix(b"\r").unwrap_or(&line);
         let too_long = std::mem::take(&mut self.too_long);
         self.whole = text.is_empty() && !too_long;
+        if let (true, Some(text)) = (too_long, &mut self.text) {
+            text.forget();
+        }
         if let Some(data) = text.strip_prefix(b"data:") {
             self.data(data.trim_ascii());
         }
@@ -127,12 +130,19 @@ impl Events {
         } else if let Ok(chunk) = serde_json::from_slice::<Chunk>(data) {
             self.usage = chunk.usage.or(self.usage);
             self.finished |= chunk.choices.iter().any(|choice| choice.finish_reason.is_some());
+            self.words(data);
         }
-        if let Some(text) = &mut self.text
-            && let Ok(words) = serde_json::from_slice::<Words<'_>>(data)
-        {
-            let first = words.choices.into_iter().filter(|choice| choice.index == 0);
-            first.filter_map(|choice| choice.delta.content).for_each(|words| text.push(&words));
+    }
+
+    fn words(&mut self, data: &[u8]) {
+        let Some(text) = &mut self.text else { return };
+        match serde_json::from_slice::<Words<'_>>(data) {
+            Ok(words) => {
+                let first = words.choices.into_iter().filter(|choice| choice.index == 0);
+                first.filter_map(|choice| choice.delta.content).for_each(|words| text.push(&words));
+            }
+            // Rather no text than one with a hole.
+            Err(_) => text.forget(),
         }
     }
 }
@@ -184,6 +194,18 @@ mod tests {
         let text = Answer::Text(events.take_text().unwrap()).into_text();
         assert_eq!(text.as_deref(), Some("a\nb"));
         assert!(Events::default().take_text().is_none());
+    }
+
+    #[test]
+    fn a_text_of_which_something_was_not_understood_is_none() {
+        let long = format!("{{\"x\":\"{}\"}}", "x".repeat(LONGEST_LINE));
+        for event in [r#"{"choices":[{"delta":{"content":[{"type":"text","text":"b"}]}}]}"#, &long] {
+            let mut events = Events::with_text();
+            for event in [r#"{"choices":[{"delta":{"content":"a"}}]}"#, event] {
+                events.push(format!("data: {event}\n\n").as_bytes());
+            }
+            assert_eq!(Answer::Text(events.take_text().unwrap()).into_text(), None);
+        }
     }
 
     #[test]
