@@ -1,6 +1,8 @@
 //! From a fitted model to the bytes of its artifact.
 
-use tinydancer_engine::artifact::{MetadataParts, ModelParts, NgramParts, Precision, TagParts, WriteError, write};
+use tinydancer_engine::artifact::{
+    MetadataParts, ModelParts, NgramParts, Precision, TagParts, WriteError, write,
+};
 use tinydancer_engine::calibration::{EscalationShare, HeadCalibration, RiskThreshold, SCORE_BINS};
 use tinydancer_engine::{Calibration, Digest, Reference};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tinydancer_engine::evidence::{Evidence, Counts};
+use tinydancer_engine::evidence::{Counts, Evidence};
 
 /// Pseudo-counts that draw a rare tag to the overall means.
 pub const PRIOR: f32 = 20.0;

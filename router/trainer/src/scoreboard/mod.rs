@@ -1,6 +1,7 @@
 //! The scoreboard: how well routers do on rows they have not seen, beside what anybody has without one. Every router
 //! is fitted and asked on the same folds, and every interval is taken on the same samples.
 
+mod board;
 mod bootstrap;
 mod embeddings;
 pub mod metrics;
@@ -9,14 +10,12 @@ mod routers;
 mod run;
 mod section;
 
+pub use board::{FoldFigures, Gain, LeftOutFigures, Method, RouterFigures, Scoreboard};
 pub use bootstrap::Figure;
 pub use embeddings::{Embeddings, EmbeddingsError};
 pub use partition::{Partition, PartitionError};
 pub use routers::{PROMISES, RouterError};
-pub use run::{
-    FoldFigures, Gain, LeftOutFigures, Method, RouterFigures, Scoreboard, ScoreboardError, Settings, Subject,
-    scoreboard, units,
-};
+pub use run::{ScoreboardError, Settings, Subject, scoreboard, units};
 pub use section::{
     CalibrationFigures, CoverageFigures, KeptFigures, PromiseFigures, RecoveryFigures, Section,
 };

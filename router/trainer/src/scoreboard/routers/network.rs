@@ -8,6 +8,7 @@ use crate::assemble::{Identity, assemble};
 use crate::corpus::Example;
 use crate::data::{self, Row};
 use crate::fit::{Recipe, fit};
+use crate::scoreboard::embeddings::Embeddings;
 
 /// Trained in each fold, all steps from tables to calibration, and judged by the bytes that would be shipped.
 pub(in crate::scoreboard) struct Network {
@@ -40,7 +41,10 @@ impl Router for Network {
             parent: None,
         };
         let model = Model::from_bytes(&assemble(&fitted, identity)?).map_err(WriteError::from)?;
-        fold.tested.iter().map(|row| judge(&model, &fold.corpus.rows[*row], self.tags, *row)).collect()
+        fold.tested
+            .iter()
+            .map(|row| judge(&model, &features(&fold.corpus.rows[*row], self.tags), *row))
+            .collect()
     }
 }
 
@@ -50,6 +54,8 @@ pub(in crate::scoreboard) struct Artifact<'a> {
     pub(in crate::scoreboard) model: &'a Model,
     /// Whether it is shown the tags.
     pub(in crate::scoreboard) tags: bool,
+    /// Of every row, for a model that reads them.
+    pub(in crate::scoreboard) embeddings: Option<&'a Embeddings>,
     /// Whether it was trained on exactly these rows.
     pub(in crate::scoreboard) in_sample: bool,
 }
@@ -71,17 +77,30 @@ impl Router for Artifact<'_> {
 
     fn judge(&self, fold: &Fold) -> Result<Vec<Judged>, RouterError> {
         fold.progress.advance(self.units());
-        fold.tested.iter().map(|row| judge(self.model, &fold.corpus.rows[*row], self.tags, *row)).collect()
+        // A model that reads no embeddings is given none, so that those of another model may be given to baselines.
+        let embeddings = self.embeddings.filter(|_| self.model.embedding_space().is_some());
+        let judged = fold.tested.iter().map(|row| {
+            let mut features = features(&fold.corpus.rows[*row], self.tags);
+            if let Some(embeddings) = embeddings {
+                // One without a direction counts as none.
+                let _ = features.set_embedding(embeddings.row(*row));
+            }
+            judge(self.model, &features, *row)
+        });
+        judged.collect()
     }
+}
+
+fn features(row: &Row, tags: bool) -> Features {
+    Features::extract(&row.prompt, row.tags().filter(|_| tags))
 }
 
 fn view(tags: bool) -> &'static str {
     if tags { "text + tags" } else { "text" }
 }
 
-fn judge(model: &Model, row: &Row, tags: bool, index: usize) -> Result<Judged, RouterError> {
-    let features = Features::extract(&row.prompt, row.tags().filter(|_| tags));
-    let score = model.score(&features).map_err(|source| RouterError::Score { row: index, source })?;
+fn judge(model: &Model, features: &Features, row: usize) -> Result<Judged, RouterError> {
+    let score = model.score(features).map_err(|source| RouterError::Score { row, source })?;
     let decide = |permille| model.decide(&score, &DecisionRule::Risk { permille });
     Ok(Judged {
         score: f64::from(score.score),
