@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc,
     time::Duration,
@@ -17,25 +17,22 @@ use tinydancer_crds::Digest;
 use tinydancer_engine::testing;
 use tinydancer_server::runtime::{BOOT_ASSIGNMENT, BOOT_MODEL};
 
-use super::{
-    audit::{grades, large_says, small_says},
-    upstream::{Behaviour, Upstream},
-};
+use super::upstream::{Behaviour, Upstream};
 use crate::{certificates, pod};
 
-const KEY: &str = "sk-live-5d41402abc4b2a76b9719d911017c592";
-const PROMPT: &str = "zanzibar-marker-prompt";
+pub(super) const KEY: &str = "sk-live-5d41402abc4b2a76b9719d911017c592";
+pub(super) const PROMPT: &str = "zanzibar-marker-prompt";
 
 /// A running program; its log is read to the end when it stops.
-struct Program {
+pub(super) struct Program {
     child: Child,
     lines: mpsc::Receiver<String>,
     log: Vec<String>,
-    url: String,
+    pub(super) url: String,
 }
 
 impl Program {
-    fn alone(folder: &Path, arguments: &[&str]) -> Self {
+    pub(super) fn alone(folder: &Path, arguments: &[&str]) -> Self {
         let alone = ["--log", "trace", "--policy", "policy.yaml", "--data", "data"];
         Self::start(folder, &[&alone, arguments].concat(), &[])
     }
@@ -64,8 +61,17 @@ impl Program {
     }
 
     /// SIGTERM; answers how it ended and everything it logged.
-    async fn stop(mut self) -> (bool, String) {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    pub(super) async fn stop(self) -> (bool, String) {
+        self.end(Signal::SIGTERM).await
+    }
+
+    /// SIGKILL, as a node that runs out of memory does.
+    pub(super) async fn kill(self) {
+        assert!(!self.end(Signal::SIGKILL).await.0);
+    }
+
+    async fn end(mut self, signal: Signal) -> (bool, String) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
         tokio::task::spawn_blocking(move || {
             let succeeded = self.child.wait().unwrap().success();
             self.log.extend(self.lines.iter());
@@ -76,7 +82,7 @@ impl Program {
     }
 }
 
-fn policy(small: &Upstream, large: &Upstream) -> String {
+pub(super) fn policy(small: &Upstream, large: &Upstream) -> String {
     let candidate = |name, tier, upstream: &Upstream| {
         let endpoint = upstream.endpoint();
         format!(
@@ -93,7 +99,14 @@ fn policy(small: &Upstream, large: &Upstream) -> String {
     )
 }
 
-fn laid_out(small: &Upstream, large: &Upstream) -> tempfile::TempDir {
+/// A file of the history that holds these bytes.
+pub(super) fn file_with(folder: &Path, secret: &str) -> Option<PathBuf> {
+    let files = fs::read_dir(folder.join("data")).unwrap().map(|file| file.unwrap().path());
+    let holds = |bytes: &[u8]| bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+    files.into_iter().find(|path| holds(&fs::read(path).unwrap()))
+}
+
+pub(super) fn laid_out(small: &Upstream, large: &Upstream) -> tempfile::TempDir {
     // Another test may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().unwrap();
@@ -135,65 +148,7 @@ async fn neither_prompt_nor_key_nor_user_nor_tag_is_in_a_log_of_any_level_a_metr
     for secret in [PROMPT, KEY] {
         assert!(!metrics.contains(secret));
         assert_eq!(log.lines().find(|line| line.contains(secret)), None);
-        for file in fs::read_dir(folder.path().join("data")).unwrap() {
-            let path = file.unwrap().path();
-            let found =
-                fs::read(&path).unwrap().windows(secret.len()).any(|window| window == secret.as_bytes());
-            assert!(!found, "{}", path.display());
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_audit_leaves_no_text_in_a_log_of_any_level_a_metric_or_a_file() {
-    let (small, large) = (Upstream::start(small_says()).await, Upstream::start(large_says()).await);
-    let grader = Upstream::start(grades()).await;
-    let folder = laid_out(&small, &large);
-    let asked_for = format!(
-        "{}  explore: {{ permille: 200 }}\n  audit: {{ permille: 1000, grader: {{ endpoint: \"{}/chat/completions\", \
-         apiKeyRef: {{ name: k, key: k }} }} }}\n",
-        policy(&small, &large),
-        grader.endpoint()
-    );
-    fs::write(folder.path().join("policy.yaml"), asked_for).unwrap();
-    fs::write(folder.path().join("keys").join("grader.key"), KEY).unwrap();
-    let arguments = ["--model", "model.safetensors", "--credentials", "keys"];
-    let program = Program::alone(folder.path(), &arguments);
-    let client = reqwest::Client::new();
-    let chat = format!(r#"{{"model":"auto","messages":[{{"role":"user","content":"{PROMPT}"}}]}}"#);
-    let metrics =
-        async || client.get(format!("{}/metrics", program.url)).send().await.unwrap().text().await.unwrap();
-    for number in 1..=3 {
-        // The last one is graded by nobody, and the log says so.
-        if number == 3 {
-            grader.set(Behaviour::Status(500, Vec::new(), PROMPT));
-        }
-        let request = client.post(format!("{}/v1/chat/completions", program.url)).body(chat.clone());
-        let request = request.header("x-router-tags", format!("a={PROMPT}"));
-        request.send().await.unwrap().bytes().await.unwrap();
-        let asked = async {
-            while grader.asked() < number {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), asked).await.unwrap();
-    }
-    let counted = async { while !metrics().await.contains("audits_total{result=\"grader_failed\"} 1") {} };
-    tokio::time::timeout(Duration::from_secs(20), counted).await.unwrap();
-    let metrics = metrics().await;
-    assert!(metrics.contains("audits_total{result=\"graded\"} 2"), "{metrics}");
-    assert!(std::str::from_utf8(&grader.received()[0].body).unwrap().contains(PROMPT), "the grader reads it");
-    let (succeeded, log) = program.stop().await;
-    assert!(succeeded && log.contains("audits cannot be graded"), "{log}");
-    for secret in [PROMPT, KEY, "from small", "from large"] {
-        assert!(!metrics.contains(secret));
-        assert_eq!(log.lines().find(|line| line.contains(secret)), None);
-        for file in fs::read_dir(folder.path().join("data")).unwrap() {
-            let path = file.unwrap().path();
-            let found =
-                fs::read(&path).unwrap().windows(secret.len()).any(|window| window == secret.as_bytes());
-            assert!(!found, "{}", path.display());
-        }
+        assert_eq!(file_with(folder.path(), secret), None);
     }
 }
 

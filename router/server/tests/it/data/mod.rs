@@ -4,6 +4,7 @@
 
 mod alone;
 mod audit;
+mod audited_alone;
 mod explore;
 mod failover;
 mod feedback;
