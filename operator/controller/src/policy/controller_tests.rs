@@ -358,3 +358,51 @@ async fn bytes_that_the_record_names_are_fetched_whatever_is_wrong_with_the_spec
     let reads = api.reads();
     assert!(reads.iter().any(|path| path.ends_with("/configmaps/artifact")), "{reads:?}");
 }
+
+#[tokio::test]
+async fn a_threshold_is_told_once_by_whichever_operator_comes_to_it() {
+    let api = Api::default();
+    let world = world(&api);
+    let grader = json!({ "endpoint": "http://grader.llm.svc/grade" });
+    let audits = json!({ "spec": { "audit": { "permille": 20, "grader": grader } } });
+    let ask = || merge(api.0.lock().unwrap().objects.get_mut(POLICY).unwrap(), &audits);
+    ask();
+    look(&world, &api.policy()).await.unwrap();
+    {
+        let mut state = api.0.lock().unwrap();
+        let path = "/api/v1/namespaces/team/configmaps/support-rollout-record";
+        let mut object = state.objects[path].clone();
+        let mut record: Value =
+            serde_json::from_str(object["data"]["record.json"].as_str().unwrap()).unwrap();
+        let (digest, now) = (Digest::of(b"v1"), Timestamp::now());
+        record["stable"] = json!({
+            "model": { "name": "support-v1", "version": "1.4.0", "digest": digest }, "attempt": 0, "verdict": null,
+            "uncertainty": null, "pairs": 0, "since": now, "message": "m"
+        });
+        let covered = json!({ "pairs": 0, "covered": 0 });
+        record["calibrations"] = json!([{
+            "digest": digest, "permille": 50, "pairs": 600, "threshold": { "Kept": 0.35 }, "since": now,
+            "observed": { "pairs": 600, "regret": 18.0, "lightweight": 300 },
+            "coverage": { "goodEnough": covered, "notGoodEnough": covered }
+        }]);
+        object["data"]["record.json"] = record.to_string().into();
+        state.refuse = Some(("/events", StatusCode::SERVICE_UNAVAILABLE));
+        state.store(path, object);
+    }
+    look(&world, &api.policy()).await.unwrap();
+    assert_eq!(api.events("RoutingPolicy"), Vec::<String>::new());
+    api.0.lock().unwrap().refuse = None;
+    let next = world_with(&api, reflector::store().0);
+    ask();
+    for world in [&next, &next, &world] {
+        look(world, &api.policy()).await.unwrap();
+    }
+    assert_eq!(api.events("RoutingPolicy"), ["Calibrated"]);
+    let condition =
+        api.policy().status.unwrap().conditions.into_iter().find(|it| it.type_ == "OnlineCalibration");
+    let message = condition.unwrap().message;
+    assert!(message.contains("up to 0.350") && message.contains("seen 30 (95 % upper bound"), "{message}");
+    api.writes();
+    look(&next, &api.policy()).await.unwrap();
+    assert_eq!(api.writes(), Vec::<String>::new());
+}
