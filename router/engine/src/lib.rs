@@ -21,6 +21,8 @@ pub mod numerics;
 pub mod schema;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(feature = "token-table")]
+pub mod token_table;
 pub mod uncertainty;
 
 pub use artifact::LoadError;

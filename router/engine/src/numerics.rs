@@ -4,7 +4,7 @@
 //! and conversions are used, in one fixed order, without fused multiply-add and without the platform's
 //! library: on hardware that follows IEEE 754 (every target of Rust with SSE2 or NEON) the result is
 //! bit-identical. A relative error of at most 2^-36 before rounding makes it at most 0.501 units in the
-//! last place after it. No branches inside, so that loops over hidden units become vector code.
+//! last place after it; and over all f32, one by one, each function was seen to ascend. No branches inside, so that loops over hidden units become vector code.
 
 /// Adding this to a number below 2^51 leaves its nearest integer in the lowest bits.
 const SHIFT: f64 = 6_755_399_441_055_744.0;

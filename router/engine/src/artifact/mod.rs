@@ -2,7 +2,7 @@
 //!
 //! `docs/reference/artifact.md` is the contract. [`read()`] takes a file apart and checks its form;
 //! [`crate::Model::from_bytes`] also computes the known answers and is what a router uses.
-//! [`write()`] makes a file, the same bytes each time.
+//! [`precision()`] says how its weights are kept. [`write()`] makes a file, the same bytes each time.
 
 mod error;
 mod known_answers;
@@ -25,7 +25,7 @@ pub use parts::{
     EmbeddingParts, ModelParts, NgramParts, NoveltyParts, PrototypeParts, ReadOutParts, TagParts,
 };
 pub use precision::Precision;
-pub use read::read;
+pub use read::{precision, read};
 pub use write::write;
 
 /// The only format there is.

@@ -8,7 +8,7 @@ use super::parts::{
     EmbeddingParts, ModelParts, NgramParts, NoveltyParts, PrototypeParts, ReadOutParts, TagParts,
 };
 use super::tensors::{self, Tensors, check_positive};
-use super::{LoadError, MOST_BYTES, MOST_PROTOTYPES, MOST_TAGS};
+use super::{LoadError, MOST_BYTES, MOST_PROTOTYPES, MOST_TAGS, Precision};
 use crate::embedding::EmbeddingSpace;
 use crate::fastgrnn::CellWeights;
 use crate::features::{NGRAM_BUCKETS, STATISTICS};
@@ -38,6 +38,16 @@ pub fn read(bytes: &[u8]) -> Result<(ModelParts, Metadata), LoadError> {
         embedding: embedding(&tensors, metadata.embedding.as_ref())?,
     };
     Ok((parts, metadata))
+}
+
+/// In which numbers a file keeps the matrices of the network: bytes, if it does so for one of them.
+///
+/// # Errors
+/// [`LoadError::Container`] if it is no safetensors file.
+pub fn precision(bytes: &[u8]) -> Result<Precision, LoadError> {
+    let tensors = Tensors(SafeTensors::deserialize(bytes).map_err(container)?);
+    let in_bytes = tensors::MATRICES.iter().any(|matrix| tensors.is_quantised(*matrix));
+    Ok(if in_bytes { Precision::Int8 } else { Precision::F32 })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "shaped for map_err")]

@@ -141,7 +141,7 @@ impl Tensors<'_> {
     }
 
     /// Whether a matrix is kept in bytes.
-    fn is_quantised(&self, matrix: Matrix) -> bool {
+    pub(crate) fn is_quantised(&self, matrix: Matrix) -> bool {
         self.0.tensor(matrix.name).is_ok_and(|tensor| tensor.dtype() == Dtype::I8)
     }
 

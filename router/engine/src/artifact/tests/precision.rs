@@ -36,6 +36,8 @@ fn an_artifact_in_bytes_loads_says_nearly_the_same_and_is_smaller() {
         }
     }
     assert!(bytes().len() < WHOLE.len());
+    let said = [&WHOLE[..], &bytes()].map(|file| super::super::precision(file).expect("must read"));
+    assert_eq!(said, [Precision::F32, Precision::Int8]);
     assert_eq!(bytes(), bytes());
 }
 
