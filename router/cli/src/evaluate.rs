@@ -1,6 +1,7 @@
 //! `tiny-dancer evaluate`.
 
 mod figure;
+mod frontier;
 mod table;
 
 use std::path::PathBuf;
@@ -8,7 +9,9 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use tinydancer_trainer::data::Row;
-use tinydancer_trainer::scoreboard::{Embeddings, Partition, Settings, Subject, scoreboard, units};
+use tinydancer_trainer::scoreboard::{
+    Embeddings, Partition, Settings, Subject, frontier as measure_frontier, scoreboard, units,
+};
 
 use crate::files;
 use crate::selection::{Evidence, Rows, progress};
@@ -41,6 +44,11 @@ pub(crate) struct Evaluate {
     /// What a call to Powerful costs, in calls to Lightweight.
     #[arg(long, default_value_t = 100.0, value_parser = price_ratio)]
     price_ratio: f64,
+    /// Models with what a call to each costs, joined by commas, such as `cheap=0.3,powerful=10,third=1.5`, for rows
+    /// that grade more than two (`q_other`): the frontier of cost and quality of routing among pairs of them. `cheap`
+    /// and `powerful` may stand without a price where rows hold `usd_cheap` and `usd_powerful`.
+    #[arg(long, value_name = "NAME=PRICE", value_delimiter = ',', conflicts_with_all = ["model", "embeddings", "svg"])]
+    candidates: Vec<String>,
     /// Leave the baselines out.
     #[arg(long)]
     only: bool,
@@ -63,6 +71,9 @@ pub(crate) fn price_ratio(text: &str) -> Result<f64, String> {
 impl Evaluate {
     /// Evaluates and prints.
     pub(crate) fn run(self) -> anyhow::Result<()> {
+        if !self.candidates.is_empty() {
+            return self.among_candidates();
+        }
         let model = self.model.as_deref().map(files::read_model).transpose()?;
         let rows = self.rows.load()?;
         let embeddings = self.embeddings(&rows)?;
@@ -85,6 +96,25 @@ impl Evaluate {
         }
         if let Some(path) = &self.svg {
             files::write(path, figure::draw(&board).as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// The frontier of routing among pairs.
+    fn among_candidates(&self) -> anyhow::Result<()> {
+        let graded = self.rows.load_graded()?;
+        let candidates = frontier::candidates(&self.candidates, &graded)?;
+        let rows: Vec<Row> = graded.iter().map(|graded| graded.row.clone()).collect();
+        let tags = self.views(&rows)?.contains(&true);
+        let settings = Settings { baselines: false, ..self.settings() };
+        let pairs = candidates.len() * (candidates.len() - 1) / 2;
+        let views = [tags];
+        let progress =
+            progress("evaluate", pairs * units(Subject::Trained { views: &views }, None, &settings));
+        let found = measure_frontier(&graded, &candidates, tags, &settings, &progress)?;
+        print!("{}", frontier::render(&found, &candidates));
+        if let Some(path) = &self.json {
+            files::write(path, format!("{}\n", serde_json::to_string_pretty(&found)?).as_bytes())?;
         }
         Ok(())
     }

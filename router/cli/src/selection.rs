@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use tinydancer_trainer::data::{self, Row, Selection};
+use tinydancer_trainer::data::{self, Graded, Row, Selection};
 use tinydancer_trainer::fit::Recipe;
 use tinydancer_trainer::progress::Progress;
 
@@ -26,6 +26,12 @@ impl Rows {
     pub(crate) fn load(&self) -> anyhow::Result<Vec<Row>> {
         let selection = Selection { splits: self.split.clone(), tasks: self.tasks.clone() };
         Ok(data::load(&self.data, &selection)?)
+    }
+
+    /// Reads them with the grades of further models.
+    pub(crate) fn load_graded(&self) -> anyhow::Result<Vec<Graded>> {
+        let selection = Selection { splits: self.split.clone(), tasks: self.tasks.clone() };
+        Ok(data::load_graded(&self.data, &selection)?)
     }
 
     /// Reads every row of the file, whatever is selected.

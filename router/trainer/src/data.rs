@@ -1,6 +1,7 @@
 //! Training data: a file of JSON lines, plain or compressed with zstd. The format is written down in
 //! `docs/training.md`.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -52,6 +53,17 @@ impl Row {
             .into_iter()
             .filter(|(_, value)| !value.is_empty())
     }
+}
+
+/// A row with what is known of further models that answered it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Graded {
+    /// The row.
+    pub row: Row,
+    /// Quality of the answers of other models by name, 0 to 1.
+    pub others: BTreeMap<String, f64>,
+    /// What the calls to Lightweight and Powerful cost, dollars, where both were recorded.
+    pub dollars: Option<[f64; 2]>,
 }
 
 /// Which rows of a file are used.
@@ -117,6 +129,10 @@ struct Line {
     prompt: String,
     q_cheap: f64,
     q_powerful: f64,
+    #[serde(default)]
+    q_other: BTreeMap<String, f64>,
+    usd_cheap: Option<f64>,
+    usd_powerful: Option<f64>,
 }
 
 /// Reads the rows that `selection` admits, in the order of the file.
@@ -125,6 +141,14 @@ struct Line {
 /// Names the file and the line; a line longer than 1 MiB, a quality outside 0 to 1 and fewer than
 /// [`FEWEST_ROWS`] rows are refused.
 pub fn load(path: &Path, selection: &Selection) -> Result<Vec<Row>, DataError> {
+    Ok(load_graded(path, selection)?.into_iter().map(|graded| graded.row).collect())
+}
+
+/// Reads the rows that `selection` admits with the grades of further models.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_graded(path: &Path, selection: &Selection) -> Result<Vec<Graded>, DataError> {
     let path = resolve(path)?;
     let file = File::open(&path).map_err(|source| read_error(&path, source))?;
     let rows = if path.extension().is_some_and(|extension| extension == "zst") {
@@ -169,7 +193,7 @@ fn resolve(path: &Path) -> Result<PathBuf, DataError> {
         .ok_or_else(|| DataError::NoFile(path.to_owned()))
 }
 
-fn read_rows(path: &Path, mut reader: impl BufRead, selection: &Selection) -> Result<Vec<Row>, DataError> {
+fn read_rows(path: &Path, mut reader: impl BufRead, selection: &Selection) -> Result<Vec<Graded>, DataError> {
     let mut rows = Vec::new();
     let mut text = Vec::new();
     for line in 1.. {
@@ -191,12 +215,16 @@ fn read_rows(path: &Path, mut reader: impl BufRead, selection: &Selection) -> Re
         }
         let parsed = parse(&text).map_err(refuse)?;
         if selection.admits(&parsed) {
-            rows.push(Row {
-                task: parsed.task,
-                subject: parsed.subject,
-                prompt: parsed.prompt,
-                lightweight: parsed.q_cheap,
-                powerful: parsed.q_powerful,
+            rows.push(Graded {
+                row: Row {
+                    task: parsed.task,
+                    subject: parsed.subject,
+                    prompt: parsed.prompt,
+                    lightweight: parsed.q_cheap,
+                    powerful: parsed.q_powerful,
+                },
+                others: parsed.q_other,
+                dollars: parsed.usd_cheap.zip(parsed.usd_powerful).map(|(cheap, powerful)| [cheap, powerful]),
             });
         }
     }
@@ -207,7 +235,9 @@ fn parse(text: &[u8]) -> Result<Line, String> {
     // The error of serde_json may quote the value it met, so only its kind and column are passed on.
     let line: Line = serde_json::from_slice(text)
         .map_err(|error| format!("{:?} error at column {}", error.classify(), error.column()))?;
-    for (name, quality) in [("q_cheap", line.q_cheap), ("q_powerful", line.q_powerful)] {
+    let both = [("q_cheap", line.q_cheap), ("q_powerful", line.q_powerful)];
+    for (name, quality) in both.into_iter().chain(line.q_other.values().map(|quality| ("q_other", *quality)))
+    {
         if !(0.0..=1.0).contains(&quality) {
             return Err(format!("{name} must be within 0 and 1"));
         }
@@ -251,6 +281,18 @@ mod tests {
         assert_eq!(rows, load(directory.path(), &all).unwrap());
         assert_eq!(rows[3].targets(), [0.0, 1.0, 0.0]);
         assert_eq!(rows[3].tags().collect::<Vec<_>>(), [("task", "made")]);
+    }
+
+    #[test]
+    fn further_models_and_their_grades_are_read_and_checked() {
+        let directory = tempfile::tempdir().unwrap();
+        let priced = r#"{"prompt":"p","q_cheap":0,"q_powerful":1,"q_other":{"third":0.5},"usd_cheap":0.1,"usd_powerful":2}"#;
+        let path = write(directory.path(), "a.jsonl", format!("{}{priced}\n", text(60)).as_bytes());
+        let rows = load_graded(&path, &Selection::default()).unwrap();
+        assert_eq!((rows[60].others["third"], rows[60].dollars), (0.5, Some([0.1, 2.0])));
+        assert!(rows[0].others.is_empty() && rows[0].dollars.is_none());
+        let path = write(directory.path(), "b.jsonl", priced.replace("0.5", "5").as_bytes());
+        assert!(load(&path, &Selection::default()).unwrap_err().to_string().contains("q_other"));
     }
 
     #[test]

@@ -95,3 +95,19 @@ fn embeddings_of_another_file_are_refused_and_rows_without_tags_are_measured_by_
     let error = fails(&[&flags[..], &["--embeddings", text(&short)]].concat());
     assert!(error.contains("holds 299, 300 is asked for"), "{error}");
 }
+
+#[test]
+fn among_more_than_two_models_the_frontier_of_pairs_is_printed() {
+    let directory = tempfile::tempdir().unwrap();
+    let two = std::fs::read_to_string(data(directory.path())).unwrap();
+    let three = directory.path().join("three.jsonl");
+    std::fs::write(&three, two.replace(r#""q_powerful":1"#, r#""q_powerful":1,"q_other":{"third":0.9}"#))
+        .unwrap();
+    let flags = ["evaluate", "--data", text(&three), "--folds", "2", "--evidence", "ngram"];
+    let shown = succeeds(&[&flags[..], &["--candidates", "cheap=1,third=5,powerful=20"]].concat());
+    assert!(shown.contains("300 rows graded for all 3 candidates, 3 pairs"), "{shown}");
+    let between = |pair: &str| shown.lines().any(|line| line.starts_with(pair));
+    assert!(between("cheap and third") && between("third and powerful"), "{shown}");
+    let error = fails(&[&flags[..], &["--candidates", "cheap,powerful=2"]].concat());
+    assert!(error.contains("cheap=PRICE"), "{error}");
+}

@@ -4,6 +4,7 @@
 mod board;
 mod bootstrap;
 mod embeddings;
+mod frontier;
 pub mod metrics;
 mod partition;
 mod routers;
@@ -13,6 +14,7 @@ mod section;
 pub use board::{FoldFigures, Gain, LeftOutFigures, Method, RouterFigures, Scoreboard};
 pub use bootstrap::Figure;
 pub use embeddings::{Embeddings, EmbeddingsError};
+pub use frontier::{Candidate, Frontier, FrontierError, LIGHTWEIGHT, POWERFUL, Point, frontier, quality};
 pub use partition::{Partition, PartitionError};
 pub use routers::{PROMISES, RouterError};
 pub use run::{ScoreboardError, Settings, Subject, scoreboard, units};
