@@ -14,7 +14,7 @@ use crate::{
         HISTORY_LIMIT, PAST_LIMIT, QUARANTINE_LIMIT, Quarantine, Record, StableModel, StepClock, TOKEN_LIMIT,
         TrialRecord, push_bounded,
     },
-    rollout::{Cause, EvidenceBank, PauseReason, Rollout, Transition},
+    rollout::{Cause, EvidenceBank, PauseReason, Rollout, Seen, Transition},
     status,
 };
 
@@ -128,12 +128,12 @@ fn begin_trial(record: &mut Record, target: &AssignedModel, circumstances: &Circ
 fn promote(record: &mut Record, circumstances: &Circumstances<'_>) {
     let Some(trial) = record.trial.clone() else { return };
     forget(record, &trial.model);
-    let uncertainty = trial.evidence.uncertainty();
+    let (uncertainty, seen) = (trial.evidence.uncertainty(), Seen::of(&trial));
     let stable = StableModel {
         attempt: trial.attempt,
-        verdict: status::verdict(&trial, Rollout::Promoting),
+        verdict: status::verdict(&seen, Rollout::Promoting),
         uncertainty: uncertainty.candidate_mean(),
-        pairs: trial.evidence.merged().pairs,
+        pairs: seen.evidence.pairs,
         since: circumstances.now,
         message: circumstances.message.clone(),
         model: trial.model,
@@ -178,7 +178,7 @@ fn put_aside(record: &mut Record) {
     if let (Some(stable), Some(_)) = (record.stable.as_mut(), mean) {
         stable.uncertainty = mean;
     }
-    let entry = status::trial_entry(&trial, record.rollout);
+    let entry = status::trial_entry(&trial, &Seen::of(&trial), record.rollout);
     push_bounded(&mut record.past, entry, PAST_LIMIT);
 }
 

@@ -18,14 +18,16 @@ use crate::{
     calibration,
     explain::{decimals, interval},
     record::{Record, StableModel, TrialRecord},
-    rollout::{CanaryStep, Cause, Halt, PauseReason, Rollout, judgement, sample_ratio},
+    rollout::{CanaryStep, Cause, Halt, PauseReason, Rollout, Seen, sample_ratio},
 };
 
 /// Fills in everything that the record says.
 pub(crate) fn project(record: &Record, status: &mut RoutingPolicyStatus) {
     status.stable = record.stable.as_ref().map(|stable| identity(&stable.model));
-    status.rollout = rollout(record);
-    status.models = models(record);
+    let seen = record.trial.as_ref().map(Seen::of);
+    let trial = record.trial.as_ref().zip(seen.as_ref());
+    status.rollout = rollout(record, trial);
+    status.models = models(record, trial);
     status.quarantined = record.quarantine.iter().map(|entry| entry.digest.to_string()).collect();
     status.history.clone_from(&record.history);
     status.calibration = calibration::words::status(record);
@@ -39,10 +41,9 @@ pub(crate) fn identity(model: &AssignedModel) -> ModelIdentity {
     }
 }
 
-fn rollout(record: &Record) -> Option<RolloutStatus> {
+fn rollout(record: &Record, trial: Option<(&TrialRecord, &Seen)>) -> Option<RolloutStatus> {
     let epoch = number(record.assignment.epoch);
-    if let Some(trial) = &record.trial {
-        let evidence = trial.evidence.merged();
+    if let Some((trial, seen)) = trial {
         return Some(RolloutStatus {
             model: identity(&trial.model),
             state: record.rollout.shown(),
@@ -52,13 +53,13 @@ fn rollout(record: &Record) -> Option<RolloutStatus> {
             epoch,
             step: step(trial, record.rollout),
             weight_percent: i32::from(record.rollout.weight_percent()),
-            verdict: trial_verdict(trial, record),
+            verdict: trial_verdict(seen, record),
             approval: awaited(trial, record.rollout).map(|step| step.to_string()),
             watch: watch(trial, record),
             sample_ratio: sample_ratio(record).map(|ratio| decimals(ratio.chance())),
-            shape: shape(&evidence.shapes),
-            pairs: number(evidence.pairs),
-            guards: guards(trial),
+            shape: shape(&seen.evidence.shapes),
+            pairs: number(seen.evidence.pairs),
+            guards: guards(seen),
             since: Time(trial.since),
         });
     }
@@ -83,18 +84,17 @@ fn rollout(record: &Record) -> Option<RolloutStatus> {
 }
 
 /// In the watch the verdict by which the model was promoted stands until another is found.
-fn trial_verdict(trial: &TrialRecord, record: &Record) -> Option<Verdict> {
+fn trial_verdict(seen: &Seen, record: &Record) -> Option<Verdict> {
     match (record.rollout, &record.stable) {
         (Rollout::Watching, Some(promoted)) => promoted.verdict,
-        _ => verdict(trial, record.rollout),
+        _ => verdict(seen, record.rollout),
     }
 }
 
 /// What somebody has to approve.
 pub(crate) fn awaited(trial: &TrialRecord, rollout: Rollout) -> Option<ApprovedStep> {
     let Rollout::Paused { reason: PauseReason::AwaitingApproval, at } = rollout else { return None };
-    let next = at.next_step();
-    Some(ApprovedStep { attempt: trial.attempt, step: (next < trial.steps).then_some(next) })
+    Some(at.to_approve(trial.attempt, trial.steps))
 }
 
 fn watch(trial: &TrialRecord, record: &Record) -> Option<WatchStatus> {
@@ -125,11 +125,11 @@ fn shape(shapes: &Shapes) -> Option<ShapeStatus> {
 }
 
 /// Stable first, then the trial or what the watch leads back to, then those that had their turn, newest first.
-fn models(record: &Record) -> Vec<ModelEntry> {
+fn models(record: &Record, trial: Option<(&TrialRecord, &Seen)>) -> Vec<ModelEntry> {
     let stable = record.stable.as_ref().map(|stable| stable_entry(stable, record));
-    let trial = record.trial.as_ref().map(|trial| match record.armed() {
+    let trial = trial.map(|(trial, seen)| match record.armed() {
         Some(previous) => armed_entry(previous, trial),
-        None => trial_entry(trial, record.rollout),
+        None => trial_entry(trial, seen, record.rollout),
     });
     let past = record.past.iter().rev().cloned();
     let mut entries: Vec<ModelEntry> = Vec::new();
@@ -195,14 +195,14 @@ pub(crate) fn superseded_entry(previous: &StableModel, message: String, since: T
 }
 
 /// The model on trial, or last tried, as this policy sees it.
-pub(crate) fn trial_entry(trial: &TrialRecord, rollout: Rollout) -> ModelEntry {
+pub(crate) fn trial_entry(trial: &TrialRecord, seen: &Seen, rollout: Rollout) -> ModelEntry {
     ModelEntry {
         digest: trial.model.digest.to_string(),
         name: trial.model.name.clone(),
         state: rollout.shown(),
         step: step(trial, rollout),
         weight_percent: i32::from(rollout.weight_percent()),
-        verdict: verdict(trial, rollout),
+        verdict: verdict(seen, rollout),
         uncertainty: trial.evidence.uncertainty().candidate_mean().map(decimals),
         reason: trial.reason.clone(),
         message: Some(trial.message.clone()),
@@ -211,17 +211,18 @@ pub(crate) fn trial_entry(trial: &TrialRecord, rollout: Rollout) -> ModelEntry {
 }
 
 /// What is shown as the verdict: nothing before there can be evidence, Fail where a pod's own guard has spoken.
-pub(crate) fn verdict(trial: &TrialRecord, rollout: Rollout) -> Option<Verdict> {
+pub(crate) fn verdict(seen: &Seen, rollout: Rollout) -> Option<Verdict> {
     let tripped = Cause::PodTripped;
+    let judged = seen.judgement.as_ref().map(|judgement| shown(judgement.verdict));
     match rollout {
         Rollout::RollingBack { cause } | Rollout::RolledBack { cause } if cause == tripped => {
             Some(Verdict::Fail)
         }
         Rollout::Staging { .. } => None,
         Rollout::Shadow | Rollout::Canary(_) | Rollout::Paused { .. } => {
-            Some(judgement(trial).map_or(Verdict::Inconclusive, |judgement| shown(judgement.verdict)))
+            Some(judged.unwrap_or(Verdict::Inconclusive))
         }
-        _ => judgement(trial).map(|judgement| shown(judgement.verdict)),
+        _ => judged,
     }
 }
 
@@ -241,8 +242,8 @@ fn step(trial: &TrialRecord, rollout: Rollout) -> Option<String> {
     }
 }
 
-fn guards(trial: &TrialRecord) -> Vec<GuardStatus> {
-    let Some(judgement) = judgement(trial) else { return Vec::new() };
+fn guards(seen: &Seen) -> Vec<GuardStatus> {
+    let Some(judgement) = &seen.judgement else { return Vec::new() };
     judgement
         .guards
         .iter()

@@ -7,6 +7,6 @@ mod step;
 
 pub(crate) use banked::Owner;
 pub use banked::{EvidenceBank, OpenEvidence, SampleRatio, StepCount, UncertaintySum};
-pub(crate) use signals::{Judged, counts, judged, judgement, sample_ratio};
+pub(crate) use signals::{Judged, Seen, counts, judged, sample_ratio};
 pub use state::{CanaryStep, Cause, Halt, PauseReason, Rollout};
 pub use step::{Approval, Signals, Transition, Wish, step};

@@ -7,7 +7,7 @@ use tinydancer_crds::{
     ValidPolicy, routing_policy,
     valid::{ApprovedStep, Commands},
 };
-use tinydancer_guards::{Judgement, TripCause, Verdict, judge};
+use tinydancer_guards::{EvidenceSnapshot, Judgement, TripCause, Verdict, judge};
 use tinydancer_protocol::{ModelState, guard_settings};
 
 use super::{
@@ -43,7 +43,7 @@ pub(crate) fn judged(
 ) -> Judged {
     let fleet = FleetView::new(&observed.pods, &record.assignment, &observed.settings);
     let trial = record.trial.as_ref();
-    let judgement = trial.and_then(judgement);
+    let judgement = trial.and_then(|trial| Seen::of(trial).judgement);
     let trip = trial.and_then(|trial| trip(trial, observed));
     let refusal = trial.and_then(|trial| refusal(trial, fleet, observed));
     let named = |attempt: Option<u64>| trial.is_some_and(|trial| attempt == Some(trial.attempt));
@@ -82,18 +82,28 @@ pub(crate) fn judged(
     Judged { signals, judgement, trip, refusal }
 }
 
-/// What the guards say about everything the trial's pods saw; `None` as long as they saw nothing.
-pub(crate) fn judgement(trial: &TrialRecord) -> Option<Judgement> {
-    let merged = trial.evidence.merged();
-    (merged.pairs > 0).then(|| judge(&merged, &guard_settings(trial.margins), &trial.guards))
+/// What a trial's pods saw, added up once, and what the guards say about it.
+pub(crate) struct Seen {
+    pub(crate) evidence: EvidenceSnapshot,
+    /// `None` as long as the pods saw nothing.
+    pub(crate) judgement: Option<Judgement>,
+}
+
+impl Seen {
+    pub(crate) fn of(trial: &TrialRecord) -> Self {
+        let evidence = trial.evidence.merged();
+        let judge = || judge(&evidence, &guard_settings(trial.margins), &trial.guards);
+        Self { judgement: (evidence.pairs > 0).then(judge), evidence }
+    }
 }
 
 /// Whether the next growth of exposure waits for somebody.
 fn approval(record: &Record, valid: &ValidPolicy, given: Option<ApprovedStep>) -> Approval {
     let (Some(trial), Some(at)) = (&record.trial, record.rollout.halt()) else { return Approval::NotNeeded };
-    let next = usize::try_from(at.next_step()).ok().and_then(|index| valid.rollout.steps.get(index));
+    let steps = &valid.rollout.steps;
+    let next = usize::try_from(at.next_step()).ok().and_then(|index| steps.get(index));
     let asked = next.map_or(valid.rollout.promotion, |step| step.approval);
-    let wanted = ApprovedStep { attempt: trial.attempt, step: next.map(|_| at.next_step()) };
+    let wanted = at.to_approve(trial.attempt, u32::try_from(steps.len()).unwrap_or(u32::MAX));
     match asked {
         routing_policy::Approval::Automatic => Approval::NotNeeded,
         routing_policy::Approval::Manual if given == Some(wanted) => Approval::Given,

@@ -1,7 +1,7 @@
 //! Where a trial can be, with everything that only that state has.
 
 use serde::{Deserialize, Serialize};
-use tinydancer_crds::{conditions::reasons, routing_policy::RolloutState};
+use tinydancer_crds::{conditions::reasons, routing_policy::RolloutState, valid::ApprovedStep};
 use tinydancer_guards::BasisPoints;
 use tinydancer_protocol::TrialStage;
 
@@ -143,6 +143,12 @@ impl Halt {
             Self::Shadow => Rollout::Shadow,
             Self::Canary(step) => Rollout::Canary(step),
         }
+    }
+
+    /// What somebody has to approve for exposure to grow from here, in a trial of so many steps.
+    pub(crate) fn to_approve(self, attempt: u64, steps: u32) -> ApprovedStep {
+        let next = self.next_step();
+        ApprovedStep { attempt, step: (next < steps).then_some(next) }
     }
 
     /// Index of the canary step that comes next.
