@@ -130,7 +130,7 @@ struct Line {
     q_cheap: f64,
     q_powerful: f64,
     #[serde(default)]
-    q_other: BTreeMap<String, f64>,
+    q_other: BTreeMap<String, Option<f64>>,
     usd_cheap: Option<f64>,
     usd_powerful: Option<f64>,
 }
@@ -223,7 +223,11 @@ fn read_rows(path: &Path, mut reader: impl BufRead, selection: &Selection) -> Re
                     lightweight: parsed.q_cheap,
                     powerful: parsed.q_powerful,
                 },
-                others: parsed.q_other,
+                others: parsed
+                    .q_other
+                    .into_iter()
+                    .filter_map(|(name, quality)| Some((name, quality?)))
+                    .collect(),
                 dollars: parsed.usd_cheap.zip(parsed.usd_powerful).map(|(cheap, powerful)| [cheap, powerful]),
             });
         }
@@ -236,7 +240,8 @@ fn parse(text: &[u8]) -> Result<Line, String> {
     let line: Line = serde_json::from_slice(text)
         .map_err(|error| format!("{:?} error at column {}", error.classify(), error.column()))?;
     let both = [("q_cheap", line.q_cheap), ("q_powerful", line.q_powerful)];
-    for (name, quality) in both.into_iter().chain(line.q_other.values().map(|quality| ("q_other", *quality)))
+    for (name, quality) in
+        both.into_iter().chain(line.q_other.values().flatten().map(|quality| ("q_other", *quality)))
     {
         if !(0.0..=1.0).contains(&quality) {
             return Err(format!("{name} must be within 0 and 1"));
@@ -286,10 +291,11 @@ mod tests {
     #[test]
     fn further_models_and_their_grades_are_read_and_checked() {
         let directory = tempfile::tempdir().unwrap();
-        let priced = r#"{"prompt":"p","q_cheap":0,"q_powerful":1,"q_other":{"third":0.5},"usd_cheap":0.1,"usd_powerful":2}"#;
+        let priced = r#"{"prompt":"p","q_cheap":0,"q_powerful":1,"q_other":{"third":0.5,"not graded":null},"usd_cheap":0.1,"usd_powerful":2}"#;
         let path = write(directory.path(), "a.jsonl", format!("{}{priced}\n", text(60)).as_bytes());
         let rows = load_graded(&path, &Selection::default()).unwrap();
-        assert_eq!((rows[60].others["third"], rows[60].dollars), (0.5, Some([0.1, 2.0])));
+        assert_eq!((rows[60].others.len(), rows[60].others["third"]), (1, 0.5));
+        assert_eq!(rows[60].dollars, Some([0.1, 2.0]));
         assert!(rows[0].others.is_empty() && rows[0].dollars.is_none());
         let path = write(directory.path(), "b.jsonl", priced.replace("0.5", "5").as_bytes());
         assert!(load(&path, &Selection::default()).unwrap_err().to_string().contains("q_other"));
