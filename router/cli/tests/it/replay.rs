@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use tinydancer_engine::features::STATISTICS;
 use tinydancer_engine::{Digest, Features, Model, testing};
 use tinydancer_guards::Arm;
 use tinydancer_history::{
@@ -91,7 +92,7 @@ fn quality(difficulty: f32, lightweight: bool) -> f32 {
 }
 
 fn decision(id: &str, at: u64, difficulty: f32, lightweight: bool, explored: bool) -> Decision {
-    let mut statistics = vec![0.0; 15];
+    let mut statistics = vec![0.0; STATISTICS];
     statistics[0] = 3.0 + difficulty;
     Decision {
         id: id.to_owned(),
@@ -206,7 +207,7 @@ fn rows_hold_no_text_and_no_name_of_a_request() {
     assert!(!rows.contains("secret") && !rows.contains("key"), "{rows}");
     let rows: Vec<Value> = rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((rows.len(), &rows[0]["format"]), (7, &"tinydancer/history-rows/v1".into()));
-    assert_eq!(rows[0]["statistics"].as_array().unwrap().len(), 15);
+    assert_eq!(rows[0]["statistics"].as_array().unwrap().len(), STATISTICS);
     assert_eq!(rows[1]["audit"]["set"], serde_json::json!(["good_enough", "not_good_enough"]));
     assert_eq!((&rows[2]["audit"], &rows[2]["outcome"]), (&Value::Null, &Value::Null));
     let outcome = serde_json::json!({"succeeded": true, "latency_ms": 12, "prompt_tokens": 3, "completion_tokens": null,
