@@ -94,7 +94,7 @@ fn truth(rows: &[Row], candidate: &Model) -> f64 {
 }
 
 #[test]
-fn estimates_hold_what_a_model_is_worth_on_graded_prompts() {
+fn estimates_are_near_what_a_model_is_worth_on_graded_prompts() {
     let Some(path) = std::env::var_os("TINYDANCER_ROUTING_DATA").map(PathBuf::from) else {
         println!("NOT RUN: set TINYDANCER_ROUTING_DATA to a folder with prompts.jsonl.zst");
         return;
@@ -115,12 +115,14 @@ fn estimates_hold_what_a_model_is_worth_on_graded_prompts() {
     let figures: Value = serde_json::from_str(&succeeds(&[&replay[..], &["--json", "-"]].concat())).unwrap();
     let truth = truth(&rows, &candidate);
     println!("the model is really worth {truth:.3} on the {} rows", rows.len());
-    let holds = |estimate: &Value| {
-        (estimate["low"].as_f64().unwrap()..=estimate["high"].as_f64().unwrap()).contains(&truth)
+    // Half as wide again as an interval, near three standard errors: models are remade, and one log in twenty is unlucky.
+    let is_near = |estimate: &Value| {
+        let of = |field: &str| estimate[field].as_f64().unwrap();
+        (of("value") - truth).abs() < 1.5 * (of("high") - of("low")) / 2.0
     };
     let said = &figures["off_policy"]["estimates"];
     for estimate in [&said["ips"], &said["snips"], &said["dr"], &figures["audited"]["candidate"]] {
-        assert!(holds(estimate), "{estimate} for {truth}");
+        assert!(is_near(estimate), "{estimate} for {truth}");
     }
 
     let statistics_only =
