@@ -209,7 +209,7 @@ pub struct CalibrationStatus {
     pub pairs: i64,
     /// Lightweight answers up to this score, decimal text; -1.000 is nowhere. Absent where the artifact's threshold holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lambda: Option<String>,
+    pub threshold: Option<String>,
     /// Promised mean loss of quality against always-Powerful, in thousandths.
     pub promised_permille: i32,
     /// Mean loss of the decisions that were made, in thousandths, decimal text.

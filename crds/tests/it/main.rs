@@ -41,3 +41,15 @@ fn every_policy_that_the_schema_must_accept_is_valid() {
         assert_eq!(validate(&policy).err(), None, "{}", path.display());
     }
 }
+
+#[test]
+fn the_sample_of_audits_fits_the_sample_policy() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/samples");
+    let read = |file: &str| -> serde_json::Value {
+        yaml::from_str(&std::fs::read_to_string(format!("{root}/{file}")).unwrap()).unwrap()
+    };
+    let mut policy = read("routingpolicy.yaml");
+    policy["spec"]["audit"] = read("audits.yaml")["spec"]["audit"].clone();
+    let valid = validate(&serde_json::from_value(policy).unwrap()).unwrap();
+    assert_eq!(valid.configuration.audit.unwrap().permille.get(), 20);
+}

@@ -111,7 +111,7 @@ pub(crate) fn status(record: &Record) -> Option<CalibrationStatus> {
         model: identity(&stable.model),
         state,
         pairs: number(recorded.map_or(0, |recorded| recorded.pairs)),
-        lambda: recorded.and_then(ModelCalibration::online).map(|online| decimals(online.lambda)),
+        threshold: recorded.and_then(ModelCalibration::online).map(|online| decimals(online.lambda)),
         promised_permille: i32::from(promise.permille),
         observed_permille: loss.map(|(mean, _)| permille(mean)),
         upper_bound_permille: loss.map(|(_, bound)| permille(bound)),

@@ -119,7 +119,7 @@ fn a_promise_that_no_threshold_keeps_sends_everything_to_powerful() {
     assert_eq!((notice.event.kind, notice.event.reason), (EventKind::Warning, "PromiseUnmet"));
     assert_eq!(message(&world), notice.event.message);
     let status = world.status.calibration.clone().unwrap();
-    assert_eq!((status.state, status.lambda.as_deref()), (CalibrationState::PromiseUnmet, Some("-1.000")));
+    assert_eq!((status.state, status.threshold.as_deref()), (CalibrationState::PromiseUnmet, Some("-1.000")));
     assert_eq!(world.condition("Ready").0, "True", "the fleet serves");
 }
 
