@@ -143,3 +143,24 @@ fn a_changed_number_of_embeddings_is_caught_by_the_known_answers() {
         assert!(matches!(changed.error(), LoadError::KnownAnswer { .. }), "{name}");
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_changed_byte_of_any_part_is_refused_or_does_not_reach_the_score(place in any::<prop::sample::Index>(), flip in 1..=u8::MAX) {
+        static EVERYTHING: LazyLock<Vec<u8>> = LazyLock::new(|| {
+            write(&parts(), &testing::metadata("1.0.0", 7), Precision::Int8).expect("must write")
+        });
+        let mut bytes = EVERYTHING.clone();
+        let index = place.index(bytes.len());
+        bytes[index] ^= flip;
+        if let Ok(model) = Model::from_bytes(&bytes) {
+            let mut features = Features::extract("How many legs has a spider?", [testing::KNOWN_TAG]);
+            let dimensions = model.embedding_space().map_or(1, |space| space.dimensions);
+            features.set_embedding(&vec![0.5; dimensions]).expect("must be an embedding");
+            let score = model.score(&features).expect("must be finite");
+            prop_assert!([score.good_enough, score.score].iter().all(|number| number.is_finite()));
+        }
+    }
+}
