@@ -154,7 +154,8 @@ fn sets(out: &mut String, section: &Section) -> std::fmt::Result {
     if let Some(coverage) = &section.coverage {
         writeln!(
             out,
-            "\nsets at .9 hold the true label: good enough {}, not good enough {}; one label only {:.3}",
+            "\nsets at .9 hold the true label: good enough {}, not good enough {}\n\
+             sets with one label only: {:.3}",
             interval(&coverage.good_enough),
             interval(&coverage.not_good_enough),
             coverage.one_label.value
