@@ -2,13 +2,23 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tinydancer_engine::Digest;
+use tinydancer_engine::artifact::Precision;
 use tinydancer_trainer::fit::Recipe;
 use tinydancer_trainer::train::{Naming, train};
 
 use crate::files;
 use crate::selection::{Making, Rows, progress};
+
+/// How the network's weights are kept.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Weights {
+    /// Four bytes each.
+    F32,
+    /// A byte each, with a scale a row.
+    Int8,
+}
 
 /// Train a model on graded prompts and write its artifact.
 #[derive(Args)]
@@ -26,6 +36,12 @@ pub(crate) struct Train {
     /// The model this one follows; its digest is kept in the artifact.
     #[arg(long, value_name = "FILE")]
     parent: Option<PathBuf>,
+    /// How the network's weights are kept; tables are bytes in either case.
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: Weights,
+    /// A folder for networks that are finished: the same command goes on from there after it was stopped.
+    #[arg(long, value_name = "DIR")]
+    resume: Option<PathBuf>,
     /// Where the artifact goes.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -38,8 +54,13 @@ impl Train {
         let parent =
             self.parent.as_deref().map(files::read_model).transpose()?.map(|(_, model)| model.digest());
         let rows = self.rows.load()?;
-        let naming = Naming { name: self.name, version: self.version, parent };
-        let (bytes, fitted) = train(&rows, recipe, naming, &progress("train", Recipe::units()))?;
+        let precision = match self.precision {
+            Weights::F32 => Precision::F32,
+            Weights::Int8 => Precision::Int8,
+        };
+        let naming = Naming { name: self.name, version: self.version, parent, precision };
+        let progress = progress("train", Recipe::units());
+        let (bytes, fitted) = train(&rows, recipe, naming, self.resume.as_deref(), &progress)?;
         files::write(&self.out, &bytes)?;
         println!("{}", self.out.display());
         println!("  rows         {}", rows.len());

@@ -9,7 +9,9 @@ const EPSILON: f64 = 1e-8;
 pub struct AdamW {
     first: Vec<f64>,
     second: Vec<f64>,
-    steps: i32,
+    /// The decays to the power of the steps so far, by repeated products: the same bits everywhere.
+    first_power: f64,
+    second_power: f64,
     weight_decay: f64,
     decayed: Vec<bool>,
 }
@@ -20,7 +22,8 @@ impl AdamW {
         Self {
             first: vec![0.0; decayed.len()],
             second: vec![0.0; decayed.len()],
-            steps: 0,
+            first_power: 1.0,
+            second_power: 1.0,
             weight_decay,
             decayed,
         }
@@ -28,9 +31,9 @@ impl AdamW {
 
     /// Moves `parameters` one step against `gradient` at learning rate `rate`.
     pub fn step(&mut self, parameters: &mut [f64], gradient: &[f64], rate: f64) {
-        self.steps += 1;
-        let first_bias = 1.0 - FIRST_DECAY.powi(self.steps);
-        let second_bias = 1.0 - SECOND_DECAY.powi(self.steps);
+        self.first_power *= FIRST_DECAY;
+        self.second_power *= SECOND_DECAY;
+        let (first_bias, second_bias) = (1.0 - self.first_power, 1.0 - self.second_power);
         let moments = self.first.iter_mut().zip(&mut self.second).zip(&self.decayed);
         for ((parameter, slope), ((first, second), decayed)) in
             parameters.iter_mut().zip(gradient).zip(moments)

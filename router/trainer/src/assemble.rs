@@ -1,13 +1,14 @@
 //! From a fitted model to the bytes of its artifact.
 
 use tinydancer_engine::artifact::{
-    MetadataParts, ModelParts, NgramParts, Precision, TagParts, WriteError, write,
+    MetadataParts, ModelParts, NgramParts, NoveltyParts, Precision, TagParts, WriteError, write,
 };
-use tinydancer_engine::calibration::{EscalationShare, HeadCalibration, RiskThreshold, SCORE_BINS};
+use tinydancer_engine::calibration::{ConformalSets, EscalationShare, HeadCalibration, RiskThreshold};
 use tinydancer_engine::{Calibration, Digest, Reference};
 
 use crate::fit::Fitted;
 use crate::known_answers::probes;
+use crate::sets::SetLimits;
 use crate::tables::Tables;
 use crate::tags::{PRIOR, TagTable};
 
@@ -26,16 +27,24 @@ pub struct Identity {
     pub parent: Option<Digest>,
 }
 
-/// Writes the artifact; the writer loads it again before it hands it out.
+/// Writes the artifact with weights in f32; the writer loads it again before it hands it out.
 ///
 /// # Errors
 /// If the loader would refuse it, as for a name that is not visible ASCII.
 pub fn assemble(fitted: &Fitted, identity: Identity) -> Result<Vec<u8>, WriteError> {
+    assemble_in(fitted, identity, Precision::F32)
+}
+
+/// As [`assemble`], with the network's weights kept as `precision` says.
+///
+/// # Errors
+/// As [`assemble`].
+pub fn assemble_in(fitted: &Fitted, identity: Identity, precision: Precision) -> Result<Vec<u8>, WriteError> {
     let parts = ModelParts {
         network: fitted.parameters.weights(fitted.normalisation.mean, fitted.normalisation.std),
         ngrams: Some(ngrams(&fitted.tables)),
         tags: fitted.tables.tags.as_ref().map(tags),
-        novelty: None,
+        novelty: Some(NoveltyParts { filter: fitted.novelty.filter.clone(), limit: fitted.novelty.limit }),
         embedding: None,
     };
     let metadata = MetadataParts {
@@ -48,7 +57,7 @@ pub fn assemble(fitted: &Fitted, identity: Identity) -> Result<Vec<u8>, WriteErr
         parent: identity.parent,
         probes: probes(),
     };
-    write(&parts, &metadata, Precision::F32)
+    write(&parts, &metadata, precision)
 }
 
 fn ngrams(tables: &Tables) -> NgramParts {
@@ -84,8 +93,17 @@ fn calibration(fitted: &Fitted) -> Calibration {
             .calibration
             .map(|platt| HeadCalibration { scale: platt.scale as f32, offset: platt.offset as f32 }),
         risk: fitted.thresholds.iter().map(row).collect(),
-        sets: Vec::new(),
+        sets: fitted.sets.iter().map(sets).collect(),
         samples: fitted.samples as u64,
+    }
+}
+
+fn sets(limits: &SetLimits) -> ConformalSets {
+    ConformalSets {
+        coverage_permille: limits.permille,
+        good_enough: limits.good_enough as f32,
+        not_good_enough: limits.not_good_enough as f32,
+        samples: limits.samples.map(|samples| samples as u64),
     }
 }
 
@@ -96,8 +114,8 @@ fn reference(fitted: &Fitted) -> Reference {
     };
     Reference {
         mean_uncertainty: fitted.uncertainty as f32,
-        mean_novelty: 0.0,
-        scores: [0.0; SCORE_BINS],
+        mean_novelty: fitted.novelty.mean() as f32,
+        scores: fitted.scores.map(|share| share as f32),
         escalation: fitted.thresholds.iter().map(row).collect(),
         samples: fitted.samples as u64,
     }

@@ -12,6 +12,8 @@ pub struct Example {
     pub statistics: [f32; STATISTICS],
     /// Distinct n-gram buckets.
     pub buckets: Vec<u16>,
+    /// Hashes of the distinct words.
+    pub words: Vec<u64>,
     /// Buckets of the tags.
     pub tags: Vec<u64>,
     /// What each head should say: Lightweight right, Powerful right, Lightweight good enough.
@@ -29,6 +31,7 @@ pub fn extract(rows: &[Row]) -> Vec<Example> {
             Example {
                 statistics: *features.statistics(),
                 buckets: features.ngrams().to_vec(),
+                words: features.words().to_vec(),
                 tags: features.tags().to_vec(),
                 targets: row.targets(),
                 gain: row.gain(),

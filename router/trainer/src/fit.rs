@@ -1,12 +1,20 @@
 //! One whole fit: tables, network, calibration, thresholds, and what the model did out-of-fold.
 
-use crate::calibrate::{Platt, escalation, risk_threshold};
+use std::convert::Infallible;
+
+use tinydancer_engine::Reference;
+use tinydancer_engine::calibration::SCORE_BINS;
+
+use crate::calibrate::{HIGHEST_SCORE, Platt, escalation, risk_threshold};
 use crate::corpus::{Example, Normalisation};
+use crate::distil;
 use crate::folds::{FOLDS, LeftOut, assign, parallel};
-use crate::learn::{Stage, WITH_TAGS, WITHOUT_TAGS, learn, visible};
+use crate::learn::visible;
 use crate::network::{Parameters, Sample};
+use crate::novelty::Novelty;
 use crate::progress::Progress;
 use crate::random::Random;
+use crate::sets::{self, COVERAGES, SetLimits};
 use crate::tables::{CrossFitted, Tables};
 
 /// The promises for which an artifact holds a threshold, thousandths of regret.
@@ -56,6 +64,12 @@ pub struct Fitted {
     pub calibration: [Platt; 3],
     /// Ascending in permille.
     pub thresholds: Vec<Threshold>,
+    /// Ascending in coverage.
+    pub sets: Vec<SetLimits>,
+    /// What prompts are too new for it.
+    pub novelty: Novelty,
+    /// Shares of the score out-of-fold, by [`Reference::score_bin`].
+    pub scores: [f64; SCORE_BINS],
     /// Mean uncertainty out-of-fold.
     pub uncertainty: f64,
     /// Rows behind it.
@@ -86,21 +100,38 @@ impl Judgement {
 
 /// Fits a model to the examples.
 pub fn fit(examples: &[Example], recipe: Recipe, progress: &Progress) -> Fitted {
+    match fit_keeping(examples, recipe, progress, |_, make| Ok::<_, Infallible>(make())) {
+        Ok(fitted) => fitted,
+        Err(never) => match never {},
+    }
+}
+
+/// As [`fit`]; `keep` is asked for each network by its number and may have it from an earlier run instead of making it.
+///
+/// # Errors
+/// The first that `keep` gives.
+pub fn fit_keeping<E: Send>(
+    examples: &[Example],
+    recipe: Recipe,
+    progress: &Progress,
+    keep: impl Fn(usize, &dyn Fn() -> Parameters) -> Result<Parameters, E> + Sync,
+) -> Result<Fitted, E> {
     let folds = assign(examples.len(), &mut Random::stream(recipe.seed, 1));
     let normalisation = Normalisation::fit(examples);
     let tables = CrossFitted::fit(examples, &folds, recipe.tags, recipe.seed, recipe.threads, progress);
     let run = Run { examples, folds: &folds, normalisation, tables: &tables, recipe };
     // One network for each fold, to see what the model says about rows it does not know; then the one that is kept.
-    let mut results = parallel(FOLDS + 1, recipe.threads, |index| {
+    let results = parallel(FOLDS + 1, recipe.threads, |index| {
         let tested = (index < FOLDS).then_some(index);
-        let parameters = run.network(tested);
+        let parameters = keep(index, &|| run.network(tested))?;
         let logits = tested.map_or_else(Vec::new, |fold| run.out_of_fold(&parameters, fold));
         progress.advance(1);
-        (parameters, logits)
+        Ok((parameters, logits))
     });
+    let mut results = results.into_iter().collect::<Result<Vec<_>, E>>()?;
     let (parameters, _) = results.swap_remove(FOLDS);
     let logits: Vec<RowLogits> = results.into_iter().flat_map(|(_, logits)| logits).collect();
-    run.finish(parameters, logits)
+    Ok(run.finish(parameters, logits))
 }
 
 /// What a fold's network said about a row: once a kind of evidence it may come with.
@@ -132,13 +163,7 @@ impl Run<'_> {
             samples.iter().map(|sample| sample.targets[head]).sum::<f64>() / samples.len().max(1) as f64
         });
         let mut random = Random::stream(self.recipe.seed, 200 + tested.unwrap_or(FOLDS) as u64);
-        let start = Parameters::random(means, &mut random);
-        // A model with tags begins as the same model without them, and so stays close to it where tags are missing.
-        self.stages().iter().fold(start, |start, stage| learn(&samples, start, *stage, &mut random))
-    }
-
-    fn stages(&self) -> &'static [Stage] {
-        if self.recipe.tags { &[WITHOUT_TAGS, WITH_TAGS] } else { &[WITHOUT_TAGS] }
+        distil::network(&samples, means, self.recipe.tags, &mut random)
     }
 
     /// Logits of the rows of `fold`, with the evidence of tables that have not seen them.
@@ -172,34 +197,74 @@ impl Run<'_> {
         let views: Vec<Vec<Judgement>> = (0..logits.first().map_or(0, |row| row.views.len()))
             .map(|view| logits.iter().map(|row| Judgement::new(row.views[view], &calibration)).collect())
             .collect();
-        let gains: Vec<f64> = self.examples.iter().map(|example| example.gain).collect();
-        let all = views.iter().flatten();
+        let novelty = Novelty::fit(self.examples, self.folds);
         Fitted {
             normalisation: self.normalisation,
             parameters,
             tables: self.tables.without(LeftOut::NOTHING).clone(),
             calibration,
-            thresholds: thresholds(&views, &gains),
-            uncertainty: all.clone().map(|judgement| judgement.uncertainty()).sum::<f64>()
-                / all.count().max(1) as f64,
+            thresholds: self.thresholds(&views, &novelty.is_new()),
+            sets: self.sets(&views),
+            novelty,
+            scores: score_shares(&views),
+            uncertainty: mean(&views, Judgement::uncertainty),
             samples: self.examples.len(),
         }
     }
+
+    /// The thresholds that keep each promise whichever evidence requests come with. A row that is too new goes to
+    /// Powerful whatever its score, so nothing is lost there.
+    fn thresholds(&self, views: &[Vec<Judgement>], new: &[bool]) -> Vec<Threshold> {
+        let losses: Vec<f64> = self
+            .examples
+            .iter()
+            .zip(new)
+            .map(|(example, new)| if *new { 0.0 } else { example.gain.max(0.0) })
+            .collect();
+        let scores: Vec<Vec<f64>> = views
+            .iter()
+            .map(|view| {
+                let rows = view.iter().zip(new);
+                rows.map(|(judgement, new)| if *new { NEVER } else { judgement.score }).collect()
+            })
+            .collect();
+        let mut thresholds = Vec::new();
+        for permille in PERMILLES {
+            let lambdas: Option<Vec<f64>> =
+                scores.iter().map(|scores| risk_threshold(scores, &losses, permille)).collect();
+            if let Some(lambda) = lambdas.and_then(|lambdas| lambdas.into_iter().min_by(f64::total_cmp)) {
+                let shares = scores.iter().map(|scores| escalation(scores, Some(lambda)));
+                let escalation = shares.sum::<f64>() / scores.len() as f64;
+                thresholds.push(Threshold { permille, lambda, escalation });
+            }
+        }
+        thresholds
+    }
+
+    /// Sets over all views: a row counts once for each kind of evidence it may come with.
+    fn sets(&self, views: &[Vec<Judgement>]) -> Vec<SetLimits> {
+        let (confidences, outcomes): (Vec<f64>, Vec<bool>) = views
+            .iter()
+            .flat_map(|view| view.iter().zip(self.examples))
+            .map(|(judgement, example)| (judgement.confidence, example.targets[2] > 0.5))
+            .unzip();
+        COVERAGES.iter().map(|permille| sets::limits(&confidences, &outcomes, *permille)).collect()
+    }
 }
 
-/// The thresholds that keep each promise whichever evidence requests come with.
-fn thresholds(views: &[Vec<Judgement>], gains: &[f64]) -> Vec<Threshold> {
-    let scores: Vec<Vec<f64>> =
-        views.iter().map(|view| view.iter().map(|judgement| judgement.score).collect()).collect();
-    let mut thresholds = Vec::new();
-    for permille in PERMILLES {
-        let lambdas: Option<Vec<f64>> =
-            scores.iter().map(|scores| risk_threshold(scores, gains, permille)).collect();
-        if let Some(lambda) = lambdas.and_then(|lambdas| lambdas.into_iter().min_by(f64::total_cmp)) {
-            let shares = scores.iter().map(|scores| escalation(scores, Some(lambda)));
-            let escalation = shares.sum::<f64>() / scores.len() as f64;
-            thresholds.push(Threshold { permille, lambda, escalation });
-        }
+/// Above every threshold.
+const NEVER: f64 = HIGHEST_SCORE + 1.0;
+
+fn mean(views: &[Vec<Judgement>], of: fn(Judgement) -> f64) -> f64 {
+    let all = views.iter().flatten();
+    all.clone().map(|judgement| of(*judgement)).sum::<f64>() / all.count().max(1) as f64
+}
+
+fn score_shares(views: &[Vec<Judgement>]) -> [f64; SCORE_BINS] {
+    let mut shares = [0.0; SCORE_BINS];
+    let one = 1.0 / views.iter().map(Vec::len).sum::<usize>().max(1) as f64;
+    for judgement in views.iter().flatten() {
+        shares[Reference::score_bin(judgement.score as f32)] += one;
     }
-    thresholds
+    shares
 }

@@ -7,42 +7,38 @@ use crate::network::{PARAMETERS, Parameters, Sample};
 use crate::random::Random;
 
 const BATCH: usize = 128;
-const WEIGHT_DECAY: f64 = 0.3;
 /// One row in this many decides when to stop and is not trained on.
 const STOPPING_SHARE: usize = 8;
 /// Epochs without a better loss before training ends.
 const PATIENCE: usize = 12;
-/// How often the n-gram evidence is hidden, so that a text too short for one still gets a sensible answer.
-const HIDE_NGRAMS: f64 = 0.03;
 
 /// One stage of training.
 #[derive(Debug, Clone, Copy)]
 pub struct Stage {
     /// How often tag evidence is hidden: 1 for never seen.
     pub hide_tags: f64,
+    /// How often n-gram evidence is hidden.
+    pub hide_ngrams: f64,
     /// The learning rate at the start; it falls to a tenth along a cosine.
     pub rate: f64,
+    /// How strongly matrices are shrunk.
+    pub decay: f64,
     /// The most epochs.
     pub epochs: usize,
 }
-
-/// Learns what the statistics and the n-gram scores say.
-pub const WITHOUT_TAGS: Stage = Stage { hide_tags: 1.0, rate: 0.01, epochs: 60 };
-/// Starting from that, learns what tags add and keeps its answers where there are none.
-pub const WITH_TAGS: Stage = Stage { hide_tags: 0.3, rate: 0.01, epochs: 40 };
 
 /// Trains `start` on `samples` and returns the parameters with the least loss on the rows kept for stopping.
 pub fn learn(samples: &[Sample], start: Parameters, stage: Stage, random: &mut Random) -> Parameters {
     let mut order: Vec<usize> = (0..samples.len()).collect();
     random.shuffle(&mut order);
     let (stopping, training) = order.split_at_mut(samples.len() / STOPPING_SHARE);
-    let mut optimiser = AdamW::new(Parameters::decayed(), WEIGHT_DECAY);
+    let mut optimiser = AdamW::new(Parameters::decayed(), stage.decay);
     let mut parameters = start;
     let mut best = (stopping_loss(&parameters, samples, stopping, stage), parameters.clone(), 0);
     for epoch in 0..stage.epochs {
         random.shuffle(training);
         let progress = epoch as f64 / stage.epochs as f64;
-        let rate = stage.rate * (0.1 + 0.45 * (1.0 + (std::f64::consts::PI * progress).cos()));
+        let rate = stage.rate * (0.1 + 0.45 * (1.0 + libm::cos(std::f64::consts::PI * progress)));
         for batch in training.chunks(BATCH) {
             let gradient = batch_gradient(&parameters, samples, batch, stage, random);
             optimiser.step(&mut parameters.0, &gradient, rate);
@@ -66,7 +62,7 @@ fn batch_gradient(
 ) -> Vec<f64> {
     let mut gradient = vec![0.0; PARAMETERS];
     for row in batch {
-        let hide_ngrams = random.uniform() < HIDE_NGRAMS;
+        let hide_ngrams = random.uniform() < stage.hide_ngrams;
         let hide_tags = random.uniform() < stage.hide_tags;
         let sample = &samples[*row];
         parameters.accumulate_gradient(sample, visible(&sample.steps, hide_ngrams, hide_tags), &mut gradient);
@@ -86,10 +82,10 @@ fn stopping_loss(parameters: &Parameters, samples: &[Sample], rows: &[usize], st
         });
         losses.sum::<f64>() / rows.len().max(1) as f64
     };
-    if stage.hide_tags < 1.0 {
-        stage.hide_tags * mean(true) + (1.0 - stage.hide_tags) * mean(false)
-    } else {
-        mean(true)
+    match stage.hide_tags {
+        0.0 => mean(false),
+        1.0 => mean(true),
+        share => share * mean(true) + (1.0 - share) * mean(false),
     }
 }
 
@@ -138,10 +134,11 @@ mod tests {
                 Sample { statistics, steps: steps()[..1].to_vec(), targets: [1.0 - hard, 1.0, 1.0 - hard] }
             })
             .collect();
+        let stage = Stage { hide_tags: 1.0, hide_ngrams: 0.03, rate: 0.01, decay: 0.3, epochs: 60 };
         let run = || {
             let mut random = Random::stream(1, 1);
             let start = Parameters::random([0.5, 0.9, 0.5], &mut random);
-            learn(&samples, start, WITHOUT_TAGS, &mut random)
+            learn(&samples, start, stage, &mut random)
         };
         let learned = run();
         assert_eq!(learned, run());

@@ -1,6 +1,7 @@
 //! The tier network as training sees it: its parameters in one flat slice, the forward pass with what the backward
 //! pass needs, and back-propagation through time. The engine runs the same network in f32.
 
+use libm::tanh;
 use tinydancer_engine::evidence::INPUTS;
 use tinydancer_engine::fastgrnn::CellWeights;
 use tinydancer_engine::features::STATISTICS;
@@ -53,7 +54,7 @@ impl Parameters {
         fill(&mut values[HEAD_WEIGHT..HEAD_BIAS], 0.1, random);
         for (bias, mean) in values[HEAD_BIAS..].iter_mut().zip(means) {
             let mean = mean.clamp(0.01, 0.99);
-            *bias = (mean / (1.0 - mean)).ln();
+            *bias = libm::log(mean / (1.0 - mean));
         }
         Self(values)
     }
@@ -135,7 +136,7 @@ impl Parameters {
 
     fn initial(&self, statistics: &[f64; STATISTICS]) -> State {
         std::array::from_fn(|unit| {
-            (dot(&self.0[H0_WEIGHT + unit * STATISTICS..], statistics) + self.0[H0_BIAS + unit]).tanh()
+            tanh(dot(&self.0[H0_WEIGHT + unit * STATISTICS..], statistics) + self.0[H0_BIAS + unit])
         })
     }
 
@@ -145,7 +146,7 @@ impl Parameters {
         for unit in 0..HIDDEN {
             let sum = dot(&self.0[W + unit * INPUTS..], input) + dot(&self.0[U + unit * HIDDEN..], before);
             let gate = logistic(sum + self.0[BIAS_GATE + unit]);
-            let update = (sum + self.0[BIAS_UPDATE + unit]).tanh();
+            let update = tanh(sum + self.0[BIAS_UPDATE + unit]);
             step.gate[unit] = gate;
             step.update[unit] = update;
             step.state[unit] = gate * before[unit] + (zeta * (1.0 - gate) + nu) * update;

@@ -1,10 +1,13 @@
 //! The n-gram scores: two sparse logistic regressions over hashed buckets, P(Lightweight right) and P(Powerful
 //! right), fitted by dual coordinate ascent (Shalev-Shwartz and Zhang, arXiv 1209.1873), which needs no step size.
 
+use libm::exp;
+use tinydancer_engine::features::NGRAM_BUCKETS;
+
 use crate::random::Random;
 
 /// Buckets of a table.
-pub const BUCKETS: usize = 1 << 16;
+pub const BUCKETS: usize = NGRAM_BUCKETS;
 /// Tables: Lightweight, Powerful.
 pub const TABLES: usize = 2;
 /// Passes over the rows; the dual gap is far below what moves a ranking by then.
@@ -98,7 +101,7 @@ impl NGramModel {
 
 /// The logistic function.
 pub fn logistic(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
+    1.0 / (1.0 + exp(-x))
 }
 
 /// The dual variable `s` with `s = logistic(z)` and `z + curvature * s = score + curvature * dual`.

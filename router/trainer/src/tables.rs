@@ -10,7 +10,7 @@ use crate::random::Random;
 use crate::tags::TagTable;
 
 /// C of the n-gram models; chosen by out-of-fold loss.
-const NGRAM_STRENGTH: f64 = 3.0;
+const NGRAM_STRENGTH: f64 = 6.0;
 
 /// What a model has counted and fitted about texts and tags.
 #[derive(Debug, Clone)]
@@ -108,6 +108,7 @@ mod tests {
                 Example {
                     statistics: [0.0; 15],
                     buckets: (0..20).map(|_| random.below(60) as u16).collect(),
+                    words: Vec::new(),
                     tags: vec![random.below(3) as u64],
                     targets: [right, 1.0, right],
                     gain: 1.0 - right,

@@ -8,9 +8,6 @@ use tinydancer_engine::evidence::{Counts, Evidence};
 pub const PRIOR: f32 = 20.0;
 /// The most tags an artifact keeps; the most frequent ones stay.
 pub const MOST_TAGS: usize = 1024;
-/// What a tag counts for at most. The counts of a request's tags are added up, so without a limit a tag that nearly
-/// every request carries would drown one that says something.
-const MOST_REQUESTS: f32 = 50.0;
 
 /// Counts by tag bucket, with the overall means they are shrunk to.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,19 +32,13 @@ impl TagTable {
             }
         }
         let total = all.requests.max(1.0);
-        let counts = most_frequent(counts).into_iter().map(|(tag, counts)| (tag, limited(counts))).collect();
-        Self { counts, overall: [all.gain / total, all.good_enough / total] }
+        Self { counts: most_frequent(counts), overall: [all.gain / total, all.good_enough / total] }
     }
 
     /// The evidence of a request's tags; nothing when none is known.
     pub fn evidence(&self, tags: &[u64]) -> Option<Evidence> {
-        let mut sum = Counts::default();
-        for tag in tags {
-            if let Some(counts) = self.counts.get(tag) {
-                sum += *counts;
-            }
-        }
-        (sum.requests > 0.0).then(|| Evidence::of_tags(sum, self.overall, PRIOR))
+        let known = tags.iter().filter_map(|tag| self.counts.get(tag).copied());
+        Evidence::of_tags(known, self.overall, PRIOR)
     }
 }
 
@@ -56,16 +47,6 @@ fn most_frequent(counts: BTreeMap<u64, Counts>) -> BTreeMap<u64, Counts> {
     sorted.sort_by(|one, other| other.1.requests.total_cmp(&one.1.requests).then(one.0.cmp(&other.0)));
     sorted.truncate(MOST_TAGS);
     sorted.into_iter().collect()
-}
-
-/// The same means, standing for at most [`MOST_REQUESTS`].
-fn limited(counts: Counts) -> Counts {
-    let share = (MOST_REQUESTS / counts.requests).min(1.0);
-    Counts {
-        requests: counts.requests * share,
-        gain: counts.gain * share,
-        good_enough: counts.good_enough * share,
-    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ use crate::numerics::{ln_1p, sigmoid};
 pub const INPUTS: usize = 8;
 /// Places of the one-hot source. One is reserved.
 pub const SOURCES: usize = 5;
+/// Known tags of a request that are read.
+pub const TAGS_READ: usize = 16;
 
 /// Where evidence comes from. The discriminant is the place in the one-hot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,10 +62,30 @@ impl Evidence {
         Self::of_scores(Source::Ngram, scores, found)
     }
 
-    /// Evidence of the added counts of the request's tags, shrunk by `prior` pseudo-counts to
-    /// the `overall` means (of `q_P - q_L`, of good enough).
-    pub fn of_tags(counts: Counts, overall: [f32; 2], prior: f32) -> Self {
-        Self::of_counts(Source::Tag, counts, overall, prior)
+    /// Evidence of a request's counted tags. From the most to the least frequent, each is shrunk by `prior`
+    /// pseudo-counts to what the ones before say, the first to the `overall` means (of `q_P - q_L`, of good
+    /// enough): a rare tag says what it has seen, and where it has seen little, what its wider one says. Of more
+    /// than [`TAGS_READ`] tags the rarest are read. Nothing without a tag.
+    pub fn of_tags(tags: impl IntoIterator<Item = Counts>, overall: [f32; 2], prior: f32) -> Option<Self> {
+        let mut rarest = [Counts::default(); TAGS_READ];
+        let mut read = 0;
+        for counts in tags {
+            // Insertion from the rare end; what no longer fits is the most frequent.
+            let place = rarest[..read].iter().take_while(|other| other.requests < counts.requests).count();
+            if place < TAGS_READ {
+                read = (read + 1).min(TAGS_READ);
+                rarest[place..read].rotate_right(1);
+                rarest[place] = counts;
+            }
+        }
+        let mut said = None;
+        let mut means = overall;
+        for counts in rarest[..read].iter().rev() {
+            let evidence = Self::of_counts(Source::Tag, *counts, means, prior);
+            means = [evidence.value, evidence.good_enough];
+            said = Some(evidence);
+        }
+        said
     }
 
     /// Evidence of scores (logits) of both tiers that stand on `found` counted things.
@@ -141,9 +163,34 @@ mod tests {
     }
 
     #[test]
+    fn a_rare_tag_is_drawn_to_what_the_frequent_one_says() {
+        let frequent = Counts { requests: 1_000.0, gain: 400.0, good_enough: 600.0 };
+        let rare = Counts { requests: 20.0, gain: 0.0, good_enough: 20.0 };
+        let alone = Evidence::of_counts(Source::Tag, frequent, [0.1, 0.75], 20.0);
+        for tags in [[rare, frequent], [frequent, rare]] {
+            let both = Evidence::of_tags(tags, [0.1, 0.75], 20.0).expect("must be evidence");
+            assert!((both.value - alone.value / 2.0).abs() < 1e-6);
+            assert_eq!(both.weight, ln_1p(20.0));
+        }
+        assert_eq!(Evidence::of_tags([], [0.1, 0.75], 20.0), None);
+    }
+
+    #[test]
+    fn of_very_many_tags_the_rarest_are_read() {
+        let tags =
+            |most: u16| (1..=most).map(|count| Counts { requests: f32::from(count), ..Counts::default() });
+        let rarest = Evidence::of_tags(tags(16), [0.5, 0.5], 20.0);
+        assert_eq!(Evidence::of_tags(tags(300), [0.5, 0.5], 20.0), rarest);
+        assert_eq!(
+            Evidence::of_tags(tags(300).collect::<Vec<_>>().into_iter().rev(), [0.5, 0.5], 20.0),
+            rarest
+        );
+    }
+
+    #[test]
     fn few_counts_are_drawn_to_the_overall_mean() {
         let counts = Counts { requests: 20.0, gain: 10.0, good_enough: 5.0 };
-        let evidence = Evidence::of_tags(counts, [0.1, 0.75], 20.0);
+        let evidence = Evidence::of_counts(Source::Tag, counts, [0.1, 0.75], 20.0);
         assert!((evidence.value - 0.3).abs() < 1e-6);
         assert!((evidence.good_enough - 0.5).abs() < 1e-6);
         assert!((f64::from(evidence.weight) - 21_f64.ln()).abs() < 1e-6);

@@ -31,7 +31,7 @@ impl NgramTables {
         }
         let mut sums = [0_i32; 2];
         for &bucket in found {
-            let [lightweight, powerful] = self.buckets[usize::from(bucket)];
+            let [lightweight, powerful] = self.buckets.get(usize::from(bucket)).copied().unwrap_or_default();
             sums[0] += i32::from(lightweight);
             sums[1] += i32::from(powerful);
         }
@@ -63,11 +63,11 @@ mod tests {
             scale: [0.5, 0.25],
             offset: [1.0, -1.0],
         };
-        (parts.lightweight[7], parts.lightweight[65_535]) = (100, -128);
+        (parts.lightweight[7], parts.lightweight[16_383]) = (100, -128);
         parts.powerful[9] = 127;
         let tables = NgramTables::new(&parts);
         assert_eq!(tables.of(&[]), None);
-        let evidence = tables.of(&[7, 9, 11, 65_535]).expect("must be there");
+        let evidence = tables.of(&[7, 9, 11, 16_383]).expect("must be there");
         let scores = TierScores { lightweight: 1.0 + 0.5 * -28.0 / 2.0, powerful: -1.0 + 0.25 * 127.0 / 2.0 };
         assert_eq!(evidence, Evidence::of_ngrams(scores, 4));
     }

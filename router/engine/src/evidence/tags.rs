@@ -26,11 +26,7 @@ impl TagTable {
 
     /// The evidence of these tags; none if none of them is known.
     fn of(&self, tags: &[u64]) -> Option<Evidence> {
-        let total = self.counts_of(tags).reduce(|mut total, counts| {
-            total += counts;
-            total
-        })?;
-        Some(Evidence::of_tags(total, self.0.overall, self.0.prior))
+        Evidence::of_tags(self.counts_of(tags), self.0.overall, self.0.prior)
     }
 }
 
@@ -49,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counted_tags_are_added_before_they_are_shrunk() {
+    fn unknown_tags_say_nothing_and_counted_ones_what_was_counted() {
         let table = TagTable::new(&TagParts {
             buckets: vec![3, 5, 9],
             counts: vec![[10.0, 4.0, 5.0], [30.0, -2.0, 25.0], [1.0, 1.0, 0.0]],
@@ -58,7 +54,7 @@ mod tests {
         });
         assert_eq!(table.of(&[4, 6]), None);
         let evidence = table.of(&[3, 4, 5]).expect("must be known");
-        let expected = Counts { requests: 40.0, gain: 2.0, good_enough: 30.0 };
-        assert_eq!(evidence, Evidence::of_tags(expected, [0.1, 0.5], 20.0));
+        let counted = [[10.0, 4.0, 5.0], [30.0, -2.0, 25.0]].map(Counts::from);
+        assert_eq!(Some(evidence), Evidence::of_tags(counted, [0.1, 0.5], 20.0));
     }
 }

@@ -7,7 +7,7 @@ pub(crate) mod statistics;
 pub(crate) mod tags;
 pub(crate) mod words;
 
-pub use ngram::{BUCKETS as NGRAM_BUCKETS, WINDOW_BYTES as NGRAM_WINDOW_BYTES};
+pub use ngram::BUCKETS as NGRAM_BUCKETS;
 pub use statistics::{COUNT as STATISTICS, NAMES as STATISTIC_NAMES};
 pub use tags::bucket as tag_bucket;
 
@@ -42,7 +42,7 @@ impl Features {
     pub fn extract_into<'a>(&mut self, text: &str, tags: impl IntoIterator<Item = (&'a str, &'a str)>) {
         self.words.clear();
         self.statistics = statistics::of(text, &mut self.words);
-        self.ngrams.read(text.as_bytes());
+        self.ngrams.read(self.words.hashes());
         self.tags.clear();
         self.tags.extend(tags.into_iter().map(|(key, value)| tags::bucket(key, value)));
         self.tags.sort_unstable();
@@ -64,7 +64,7 @@ impl Features {
         &self.statistics
     }
 
-    /// The distinct n-gram buckets, in the order they first occur.
+    /// The distinct buckets of [`Features::words`], in the order they first occur: n-grams of one word.
     pub fn ngrams(&self) -> &[u16] {
         self.ngrams.buckets()
     }

@@ -1,4 +1,7 @@
-use tinydancer_engine::Digest;
+use std::fs;
+
+use tinydancer_engine::artifact::Precision;
+use tinydancer_engine::{Digest, Features, Model};
 use tinydancer_trainer::data::Row;
 use tinydancer_trainer::fit::Recipe;
 use tinydancer_trainer::progress::Progress;
@@ -35,14 +38,57 @@ pub(crate) fn recipe(tags: bool, threads: usize) -> Recipe {
 }
 
 pub(crate) fn naming() -> Naming {
-    Naming { name: "made".to_owned(), version: "1".to_owned(), parent: None }
+    Naming { name: "made".to_owned(), version: "1".to_owned(), parent: None, precision: Precision::F32 }
 }
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads_and_another_seed_does_not() {
     let rows = rows(400, 1);
-    let bytes = |recipe| Digest::of(&train(&rows, recipe, naming(), &Progress::silent()).unwrap().0);
+    let bytes = |recipe| Digest::of(&train(&rows, recipe, naming(), None, &Progress::silent()).unwrap().0);
     let one = bytes(recipe(true, 1));
     assert_eq!(one, bytes(recipe(true, 3)));
     assert_ne!(one, bytes(Recipe { seed: 5, ..recipe(true, 1) }));
+}
+
+#[test]
+fn a_run_that_was_stopped_goes_on_where_it_was_and_gives_the_same_bytes() {
+    let rows = rows(300, 2);
+    let directory = tempfile::tempdir().unwrap();
+    let network = |name: usize| directory.path().join(format!("network-{name}.json"));
+    let bytes = |resume| train(&rows, recipe(true, 2), naming(), resume, &Progress::silent()).unwrap().0;
+    let whole = bytes(None);
+    assert_eq!(bytes(Some(directory.path())), whole);
+    // As a kill leaves it: some networks missing, one half written under its other name.
+    for missing in [1, 4, 5] {
+        fs::remove_file(network(missing)).unwrap();
+    }
+    fs::write(network(1).with_extension("unfinished"), "{").unwrap();
+    let kept = fs::metadata(network(0)).unwrap().modified().unwrap();
+    assert_eq!(bytes(Some(directory.path())), whole);
+    assert_eq!(
+        fs::metadata(network(0)).unwrap().modified().unwrap(),
+        kept,
+        "what was finished is not made again"
+    );
+    // Of another run nothing is taken.
+    let other = Recipe { seed: 9, ..recipe(true, 2) };
+    let train = |resume| train(&rows, other, naming(), resume, &Progress::silent()).unwrap().0;
+    assert_eq!(train(Some(directory.path())), train(None));
+}
+
+#[test]
+fn an_int8_model_is_smaller_and_says_nearly_the_same() {
+    let rows = rows(300, 3);
+    let model = |precision| {
+        let naming = Naming { precision, ..naming() };
+        let (bytes, _) = train(&rows, recipe(true, 2), naming, None, &Progress::silent()).unwrap();
+        (bytes.len(), Model::from_bytes(&bytes).unwrap())
+    };
+    let ((whole, exact), (small, rounded)) = (model(Precision::F32), model(Precision::Int8));
+    assert!(small < whole);
+    for row in &rows[..50] {
+        let features = Features::extract(&row.prompt, row.tags());
+        let [one, other] = [&exact, &rounded].map(|model| model.score(&features).unwrap().score);
+        assert!((one - other).abs() < 0.05, "{one} {other}");
+    }
 }

@@ -57,7 +57,7 @@ fn what_can_be_learned_is_learned_beside_every_baseline() {
 #[test]
 fn an_artifact_that_was_trained_on_the_rows_is_named_so() {
     let rows = rows(400, 2);
-    let (bytes, _) = train(&rows, recipe(false, 2), naming(), &Progress::silent()).unwrap();
+    let (bytes, _) = train(&rows, recipe(false, 2), naming(), None, &Progress::silent()).unwrap();
     let model = Model::from_bytes(&bytes).unwrap();
     let subject = Subject::Artifact { model: &model, tags: false };
     let name = |rows: &[Row]| {
