@@ -1,6 +1,6 @@
 //! The threshold that the stable model decides by, kept to the policy's promise by what audits found over the whole fleet.
 //!
-//! A threshold belongs to one model and one promise. It changes only while nothing is on trial and nothing is watched, only
+//! A threshold belongs to one model, one promise, and the LLMs and grader whose answers and grades it was found from. It changes only while nothing is on trial and nothing is watched, only
 //! once the audited requests have grown by a quarter, and it is in the record before any pod hears of it. The record's count
 //! of audited requests never falls: pods that are away, or an operator that has not heard of all of them yet, make the
 //! sums smaller, and smaller sums change nothing.
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tinydancer_crds::{Digest, routing_policy::CalibrationState, valid::DecisionRule};
 use tinydancer_guards::risk::{CoverageCounts, upper_bound};
-use tinydancer_protocol::{AssignedModel, CalibrationSums, OnlineCalibration, RegretObserved};
+use tinydancer_protocol::{AssignedModel, CalibrationSums, OnlineCalibration, RegretObserved, parties};
 
 use crate::{
     observed::ObservedPod,
@@ -38,6 +38,8 @@ pub struct ModelCalibration {
     pub digest: Digest,
     /// The promise, in thousandths.
     pub permille: u16,
+    /// Between whom it holds.
+    pub parties: Digest,
     /// Audited requests then.
     pub pairs: u64,
     /// What the decisions on them had lost.
@@ -61,11 +63,12 @@ pub enum Threshold {
     Nowhere,
 }
 
-/// A promise that is to be kept: which model, and what.
+/// A promise that is to be kept: which model, what, and about whose answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Promise {
     pub(crate) digest: Digest,
     pub(crate) permille: u16,
+    pub(crate) parties: Digest,
 }
 
 impl Promise {
@@ -74,7 +77,7 @@ impl Promise {
         let configuration = &record.assignment.configuration;
         configuration.audit.as_ref()?;
         let DecisionRule::Risk { permille } = configuration.decision else { return None };
-        Some(Self { digest: model?.digest, permille: permille.get() })
+        Some(Self { digest: model?.digest, permille: permille.get(), parties: parties(configuration) })
     }
 
     /// That of the model that is trusted.
@@ -89,10 +92,9 @@ impl Promise {
 
     /// What is recorded about it.
     pub(crate) fn recorded(self, record: &Record) -> Option<&ModelCalibration> {
-        record
-            .calibrations
-            .iter()
-            .find(|entry| entry.digest == self.digest && entry.permille == self.permille)
+        record.calibrations.iter().find(|entry| {
+            (entry.digest, entry.permille, entry.parties) == (self.digest, self.permille, self.parties)
+        })
     }
 }
 
@@ -127,7 +129,7 @@ pub struct Audited {
 /// `None` where nothing is audited or nothing was heard of it.
 pub fn audited(record: &Record, pods: &[ObservedPod]) -> Option<Audited> {
     let promise = Promise::stable(record)?;
-    let sums = merged(pods, promise.digest).filter(|sums| sums.pairs > 0)?;
+    let sums = merged(record, pods, promise.digest).filter(|sums| sums.pairs > 0)?;
     Some(Audited {
         promised: promise.fraction(),
         pairs: sums.pairs,
@@ -152,7 +154,7 @@ pub(crate) fn told(record: &Record, stable: Option<&AssignedModel>) -> Option<On
 /// Takes in what the audits say, where it is time to.
 pub(crate) fn renew(record: &mut Record, pods: &[ObservedPod], now: Timestamp) {
     let Some(promise) = Promise::stable(record) else { return };
-    let Some(sums) = merged(pods, promise.digest) else { return };
+    let Some(sums) = merged(record, pods, promise.digest) else { return };
     let Some(next) = calibrate(promise, promise.recorded(record), &sums, record.rollout, now) else { return };
     record.calibrations.retain(|entry| entry.digest != promise.digest);
     push_bounded(&mut record.calibrations, next, CALIBRATIONS_LIMIT);
@@ -181,6 +183,7 @@ pub(crate) fn calibrate(
     Some(ModelCalibration {
         digest: promise.digest,
         permille: promise.permille,
+        parties: promise.parties,
         pairs: sums.pairs,
         observed: sums.observed,
         coverage: sums.coverage,
@@ -213,9 +216,12 @@ pub(crate) fn state(record: &Record) -> Option<(CalibrationState, Promise, Optio
     Some((state, promise, recorded))
 }
 
-/// The sums of all pods about this model. One whose numbers no counting gives is left out.
-fn merged(pods: &[ObservedPod], digest: Digest) -> Option<CalibrationSums> {
+/// The sums of all pods about this model. A pod that has not taken the configuration yet may speak of other LLMs' answers,
+/// and one whose numbers no counting gives says nothing.
+fn merged(record: &Record, pods: &[ObservedPod], digest: Digest) -> Option<CalibrationSums> {
+    let configuration = record.assignment.configuration.digest();
     let reports = pods.iter().filter_map(|pod| pod.report.as_ref());
+    let reports = reports.filter(|report| report.configuration_digest == Some(configuration));
     let sums = reports.flat_map(|report| &report.calibration).filter(|sums| sums.digest == digest);
     sums.filter(|sums| sums.is_sound()).fold(None, |all: Option<CalibrationSums>, sums| match all {
         None => Some(sums.clone()),

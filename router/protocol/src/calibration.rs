@@ -1,11 +1,26 @@
 //! What audits found, what follows from it, and whether requests still look as they did in training.
 
 use serde::{Deserialize, Serialize};
-use tinydancer_crds::Digest;
+use tinydancer_crds::{Configuration, Digest, routing_policy::Tier};
 use tinydancer_guards::{
     drift::InputDrift,
     risk::{CoverageCounts, RegretHistogram},
 };
+
+/// Who answers in each tier, and who grades: grades of other LLMs' answers, or by another grader, say nothing about these, so
+/// sums and thresholds belong to them. Names and prices do not count.
+pub fn parties(configuration: &Configuration) -> Digest {
+    #[derive(Serialize)]
+    struct Parties<'a> {
+        answer: Vec<(Tier, &'a str, &'a str)>,
+        grades: Option<&'a str>,
+    }
+    let answer = configuration.candidates.iter();
+    let answer = answer.map(|candidate| (candidate.tier, &*candidate.endpoint, &*candidate.model)).collect();
+    let grades = configuration.audit.as_ref().map(|audit| &*audit.grader.endpoint);
+    // Strings always serialise.
+    Digest::of(&serde_json::to_vec(&Parties { answer, grades }).unwrap_or_default())
+}
 
 /// What audited requests say about one model, over the whole life of the pod's volume. A repeated report replaces it; pods
 /// are added up.

@@ -11,6 +11,7 @@ pub use assignment::{
 };
 pub use calibration::{
     CalibrationSums, DRIFT_MARGIN, DriftInput, DriftSums, DriftTest, OnlineCalibration, RegretObserved,
+    parties,
 };
 pub use guard_settings::guard_settings;
 pub use report::{

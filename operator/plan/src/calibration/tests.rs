@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn promise(permille: u16) -> Promise {
-    Promise { digest: Digest::of(b"model"), permille }
+    Promise { digest: Digest::of(b"model"), permille, parties: Digest::of(b"parties") }
 }
 
 /// So many pairs, their scores spread evenly; those above `fine` are lost on Lightweight.

@@ -1,8 +1,8 @@
 //! Everything this pod is and has seen, in the protocol's words.
 
-use tinydancer_protocol::{PROTOCOL_VERSION, Report};
+use tinydancer_protocol::{PROTOCOL_VERSION, Report, parties};
 
-use super::{Runtime, held::named_digests, lock::lock, sums::parties};
+use super::{Runtime, held::named_digests, lock::lock};
 
 impl Runtime {
     /// The report. One consistent snapshot; waits for nothing.

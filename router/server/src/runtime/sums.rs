@@ -1,9 +1,9 @@
 //! What the audits of this pod say about each model, for as long as its volume lives and the same LLMs answer.
 
 use serde::{Deserialize, Serialize};
-use tinydancer_crds::{Configuration, Digest, routing_policy::Tier};
+use tinydancer_crds::Digest;
 use tinydancer_history::PairSums;
-use tinydancer_protocol::CalibrationSums;
+use tinydancer_protocol::{CalibrationSums, parties};
 
 use super::audits::{AuditedDecision, Grades, ModelScore};
 
@@ -20,20 +20,6 @@ struct Entry {
     /// Whose answers were graded by whom: grades of other LLMs' answers say nothing about these, so the sums begin anew.
     parties: Digest,
     sums: CalibrationSums,
-}
-
-/// Who answers in each tier, and who grades.
-pub(super) fn parties(configuration: &Configuration) -> Digest {
-    #[derive(Serialize)]
-    struct Parties<'a> {
-        answer: Vec<(Tier, &'a str, &'a str)>,
-        grades: Option<&'a str>,
-    }
-    let answer = configuration.candidates.iter();
-    let answer = answer.map(|candidate| (candidate.tier, &*candidate.endpoint, &*candidate.model)).collect();
-    let grades = configuration.audit.as_ref().map(|audit| &*audit.grader.endpoint);
-    // Strings always serialise.
-    Digest::of(&serde_json::to_vec(&Parties { answer, grades }).unwrap_or_default())
 }
 
 impl Sums {
