@@ -10,6 +10,7 @@
 
 mod abort_and_retry;
 mod approval_by_hand;
+mod audits_move_the_threshold;
 mod bad_manifests_are_refused;
 mod broken_stable_model_is_left_in_the_watch;
 mod deletion_leaves_nothing;
