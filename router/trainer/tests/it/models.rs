@@ -49,7 +49,16 @@ fn is_distorted(sound: &[u8], distortion: Distortion, broken: &[u8]) -> bool {
 #[test]
 fn every_model_loads_is_small_and_is_the_one_its_card_names() {
     let card = std::fs::read_to_string(directory().join("README.md")).unwrap();
-    for name in ["support-v1", "support-v2", "support-v3", "support-v4"] {
+    for name in [
+        "general",
+        "general-int8",
+        "general-tags",
+        "general-tags-int8",
+        "support-v1",
+        "support-v2",
+        "support-v3",
+        "support-v4",
+    ] {
         let bytes = bytes(name);
         assert!(bytes.len() <= MOST_BYTES && bytes.len() <= 180_000, "{name}: {} bytes", bytes.len());
         let model = Model::from_bytes(&bytes).unwrap();
