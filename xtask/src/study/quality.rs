@@ -1,15 +1,12 @@
 //! Quality: the scoreboard on graded answers.
 
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::Result;
 
 use super::{Part, run_parts, shown};
 use crate::workspace::Workspace;
-
-/// Where the curves of the scoreboard are drawn.
-const CURVES: &str = "docs/quality/curves.svg";
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -38,23 +35,22 @@ const EMBEDDINGS: &str = "minilm_f16.safetensors";
 
 /// Every router on the same folds, and their curves as a picture.
 fn scoreboard(workspace: &Workspace, arguments: &Arguments) -> Result<String> {
-    let mut evaluate = evaluate(workspace, arguments);
-    let embeddings = arguments.data.join(EMBEDDINGS);
-    if embeddings.is_file() {
-        evaluate.arg("--embeddings").arg(embeddings);
-    }
-    evaluate.args(["--svg", CURVES]);
-    shown(&mut evaluate)
+    evaluated(workspace, arguments, &["--svg", "docs/quality/curves.svg"])
 }
 
-/// Topics that the models have not seen.
+/// The same on topics that nobody has seen, by what prompts say: topics are tags.
 fn left_out_topics(workspace: &Workspace, arguments: &Arguments) -> Result<String> {
-    shown(evaluate(workspace, arguments).args(["--leave-out", "subject", "--only"]))
+    let flags = ["--evidence", "ngram", "--leave-out", "subject", "--svg", "docs/quality/left-out.svg"];
+    evaluated(workspace, arguments, &flags)
 }
 
-fn evaluate(workspace: &Workspace, arguments: &Arguments) -> Command {
+fn evaluated(workspace: &Workspace, arguments: &Arguments, flags: &[&str]) -> Result<String> {
     let mut cargo = workspace.cargo();
     cargo.args(["run", "--release", "--locked", "--quiet", "--package", "tinydancer-cli", "--", "evaluate"]);
-    cargo.arg("--data").arg(&arguments.data).args(["--seeds", &arguments.seeds]);
-    cargo
+    cargo.arg("--data").arg(&arguments.data).args(["--seeds", &arguments.seeds]).args(flags);
+    let embeddings = arguments.data.join(EMBEDDINGS);
+    if embeddings.is_file() {
+        cargo.arg("--embeddings").arg(embeddings);
+    }
+    shown(&mut cargo)
 }
