@@ -17,7 +17,9 @@ async fn audits_move_the_threshold_until_the_promise_is_kept_and_a_trial_leaves_
     let Some(cluster) = Cluster::for_tests("audits move the threshold").await else { return };
     let audit = json!({ "permille": 1000, "grader": { "endpoint": "http://small/grade" } });
     let wish = one_step("audits", &["support-v1", "support-v2"], 50, 600);
-    let wish = changed(wish, &json!({ "spec": { "audit": audit } }));
+    // The candidate keeps its artifact's threshold, which these answers prove wrong: it decides otherwise by far.
+    let guards = json!({ "escalationMarginPermille": 900, "flipRatePermille": 900 });
+    let wish = changed(wish, &json!({ "spec": { "audit": audit, "rollout": { "guards": guards } } }));
     let fleet = Fleet::start(cluster, wish).await.unwrap();
     let behaviour = Behaviour { wrong_permille: WRONG, ..Behaviour::default() };
     for pod in fleet.cluster.pods(&fleet.namespace, "app=small").await.unwrap() {
