@@ -51,7 +51,8 @@ fn decide(pods: &[Pod], prompts: &[String], rounds: usize) -> Vec<Vec<u64>> {
             let index = (round + turn) % pods.len();
             let (Some(pod), Some(times)) = (pods.get(index), times.get_mut(index)) else { continue };
             let begin = Instant::now();
-            let input = DecisionInput { text, tags: &tags, embedding: None, sticky_key: Some(key.as_bytes()) };
+            let input =
+                DecisionInput { text, tags: &tags, embedding: None, sticky_key: Some(key.as_bytes()) };
             black_box(pod.runtime.decide(black_box(&input)));
             times.push(u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX));
         }

@@ -166,7 +166,12 @@ impl RegretHistogram {
 
     /// How many pairs have a score of at most `lambda`, likewise.
     pub fn pairs_at(&self, lambda: f32) -> u64 {
-        self.bins.iter().enumerate().filter(|(index, _)| edge(*index) <= lambda).map(|(_, bin)| bin.pairs).sum()
+        self.bins
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| edge(*index) <= lambda)
+            .map(|(_, bin)| bin.pairs)
+            .sum()
     }
 
     /// The largest edge of a bin such that Lightweight for every score of at most that loses at most `promise` in the
