@@ -85,7 +85,6 @@ fn assignment(beside: &Beside, old: AssignedModel, new: AssignedModel) -> Result
         trial: None,
         watch: None,
         calibration: None,
-        calibration: None,
     };
     match beside {
         Beside::Nothing => {}
