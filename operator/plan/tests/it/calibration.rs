@@ -402,27 +402,25 @@ fn where_requests_are_audited_a_trial_and_its_watch_are_judged_by_coverage_too()
 }
 
 #[test]
-fn a_threshold_falls_with_the_llms_or_the_grader_it_was_found_from_and_not_with_a_price() {
-    let changes: [(fn(&mut World), bool); 3] = [
-        (|world| world.policy.spec.candidates[0].cost.input_per_million_tokens = "0.16".into(), true),
-        (|world| world.policy.spec.candidates[0].model = "another-model".into(), false),
-        (
-            |world| {
-                world.policy.spec.audit.grader.as_mut().unwrap().endpoint = "http://other.svc/grade".into()
-            },
-            false,
-        ),
-    ];
-    for (change, stands) in changes {
+fn a_threshold_outlasts_another_price() {
+    let mut world = calibrated();
+    let found = told(&world);
+    world.policy.spec.candidates[0].cost.input_per_million_tokens = "0.16".into();
+    world.run(6);
+    assert_eq!(told(&world), found);
+}
+
+#[test]
+fn a_threshold_falls_with_the_llm_or_the_grader_it_was_found_from() {
+    let llm = |world: &mut World| world.policy.spec.candidates[0].model = "another-model".into();
+    let grader = |world: &mut World| world.ask_for_grades_of("http://other.svc/grade");
+    for change in [llm, grader] {
         let mut world = calibrated();
-        let found = told(&world);
         change(&mut world);
-        if !stands {
-            // Pods begin to count anew.
-            world.pods.iter_mut().for_each(|pod| pod.audited.clear());
-        }
+        // Pods begin to count anew.
+        world.pods.iter_mut().for_each(|pod| pod.audited.clear());
         world.run(6);
-        assert_eq!(told(&world), found.filter(|_| stands));
+        assert_eq!(told(&world), None);
         world.audit(300, 20);
         world.run(4);
         assert!(told(&world).is_some(), "and is found again");

@@ -242,8 +242,13 @@ impl World {
     /// The policy asks for audits, or for none.
     pub(crate) fn ask_for_audits(&mut self, permille: i32) {
         self.policy.spec.audit.permille = permille;
-        let grader = "{ endpoint: http://grader.llm.svc/grade }";
-        self.policy.spec.audit.grader = Some(tinydancer_crds::yaml::from_str(grader).unwrap());
+        self.ask_for_grades_of("http://grader.llm.svc/grade");
+    }
+
+    /// Another service is to grade.
+    pub(crate) fn ask_for_grades_of(&mut self, endpoint: &str) {
+        let grader = format!("{{ endpoint: '{endpoint}' }}");
+        self.policy.spec.audit.grader = Some(tinydancer_crds::yaml::from_str(&grader).unwrap());
     }
 
     /// Audited requests at each pod. Of twenty scores in turn the highest, one in `lossy` of them, lose everything with
