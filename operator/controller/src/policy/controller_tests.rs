@@ -380,8 +380,9 @@ async fn a_threshold_is_told_once_by_whichever_operator_comes_to_it() {
             "uncertainty": null, "pairs": 0, "since": now, "message": "m"
         });
         let covered = json!({ "pairs": 0, "covered": 0 });
+        let configuration = serde_json::from_value(record["assignment"]["configuration"].clone()).unwrap();
         record["calibrations"] = json!([{
-            "digest": digest, "permille": 50, "pairs": 600, "threshold": { "Kept": 0.35 }, "since": now,
+            "digest": digest, "permille": 50, "parties": tinydancer_protocol::parties(&configuration), "pairs": 600, "threshold": { "Kept": 0.35 }, "since": now,
             "observed": { "pairs": 600, "regret": 18.0, "lightweight": 300 },
             "coverage": { "goodEnough": covered, "notGoodEnough": covered }
         }]);
