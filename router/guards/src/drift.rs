@@ -77,11 +77,6 @@ impl InputDrift {
         sides.into_iter().find(|(side, _)| side.largest >= limit).map(|(_, drift)| drift)
     }
 
-    /// The larger of the two log-wealths now.
-    pub fn log_wealth(&self) -> f64 {
-        self.above.log_wealth.max(self.below.log_wealth)
-    }
-
     /// Mean of all numbers, and how many; none before the first.
     pub fn mean(&self) -> Option<(f64, u64)> {
         (self.observations > 0).then(|| (self.sum / self.observations as f64, self.observations))
