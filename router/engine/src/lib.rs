@@ -8,6 +8,7 @@
 pub mod artifact;
 pub mod breaker;
 pub mod calibration;
+pub mod candidate;
 pub mod decision;
 pub mod digest;
 pub mod embedding;
