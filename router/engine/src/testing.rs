@@ -12,6 +12,7 @@ use crate::artifact::{
 use crate::calibration::{
     Calibration, ConformalSets, EscalationShare, HeadCalibration, Reference, RiskThreshold, SCORE_BINS,
 };
+use crate::candidate::network::{CandidateWeights, INPUTS};
 use crate::digest::Digest;
 use crate::embedding::EmbeddingSpace;
 use crate::fastgrnn::CellWeights;
@@ -122,6 +123,25 @@ fn network(numbers: &mut Numbers) -> NetworkWeights {
         statistics_std: numbers.row::<15>(0.5).map(|number| 1.0 + number),
         h0_weight: numbers.matrix(0.3),
         h0_bias: numbers.row(0.3),
+        cell: CellWeights {
+            w: numbers.matrix(0.5),
+            u: numbers.matrix(0.5),
+            bias_gate: numbers.row(1.0),
+            bias_update: numbers.row(1.0),
+            zeta: 1.0,
+            nu: -4.0,
+        },
+        head_weight: numbers.matrix(0.7),
+        head_bias: numbers.row(0.5),
+    }
+}
+
+/// Weights of a candidate network.
+pub fn candidate(seed: u64) -> CandidateWeights {
+    let mut numbers = Numbers(seed);
+    CandidateWeights {
+        input_mean: numbers.row(1.0),
+        input_std: numbers.row::<INPUTS>(0.5).map(|number| 1.0 + number),
         cell: CellWeights {
             w: numbers.matrix(0.5),
             u: numbers.matrix(0.5),

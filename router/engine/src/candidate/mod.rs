@@ -5,3 +5,4 @@
 //! candidate's state with the request's signals, which is not kept, and two heads on the state it leads to.
 
 pub mod network;
+pub mod stream;
