@@ -4,5 +4,6 @@
 //! Every finished call is one step of its candidate's stream. A decision is one more step from each
 //! candidate's state with the request's signals, which is not kept, and two heads on the state it leads to.
 
+pub mod conversation;
 pub mod network;
 pub mod stream;
