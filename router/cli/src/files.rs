@@ -20,12 +20,13 @@ pub(crate) fn read_model(path: &Path) -> anyhow::Result<(Vec<u8>, Model)> {
     Ok((bytes, model))
 }
 
-/// Writes beside the target and renames, so that nobody ever reads half a file.
+/// Writes beside the target and renames, so that nobody ever reads half a file, after a power cut either.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     let failed = || format!("failed to write {}", path.display());
-    std::fs::write(&partial, bytes).with_context(failed)?;
+    let mut file = std::fs::File::create(&partial).with_context(failed)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).with_context(failed)?;
     std::fs::rename(&partial, path).with_context(failed)
 }
 

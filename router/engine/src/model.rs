@@ -44,7 +44,7 @@ pub enum ScoreError {
 }
 
 impl Model {
-    /// Reads an artifact, checks it whole and computes its known answers.
+    /// Reads an artifact, checks it whole, computes its known answers and scores a batch of fixed requests.
     ///
     /// # Errors
     /// [`LoadError`], one variant a rule.
@@ -52,6 +52,7 @@ impl Model {
         let (parts, metadata) = artifact::read(bytes)?;
         let model = Self { digest: Digest::of(bytes), ..Self::unchecked(&parts, metadata) };
         artifact::check_known_answers(&model)?;
+        artifact::check_probe_batch(&model)?;
         Ok(model)
     }
 

@@ -167,6 +167,12 @@ pub enum LoadError {
         /// The logit computed.
         found: f32,
     },
+    /// The model yields no number for a request that any model must be able to score.
+    #[error("request {index} of the engine's own must get a finite score, this model fails on it")]
+    Unscored {
+        /// Which request.
+        index: usize,
+    },
 }
 
 /// Why no artifact could be made.

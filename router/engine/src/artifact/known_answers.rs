@@ -42,15 +42,23 @@ impl KnownAnswer {
     /// What the model says to a probe now.
     pub(crate) fn compute(model: &Model, index: usize, probe: &Probe) -> Self {
         let Probe { text, tags } = probe.clone();
-        let features = features(model, index, &text, &tags);
+        let features = features(model, index, &text, pairs(&tags));
         Self { logits: model.logits(&features), novelty: model.novelty(&features), text, tags }
     }
 }
 
+fn pairs(tags: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)> {
+    tags.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+}
+
 /// What is read from a probe. For a model that reads embeddings, every other one comes with an embedding.
-fn features(model: &Model, index: usize, text: &str, tags: &BTreeMap<String, String>) -> Features {
-    let mut features =
-        Features::extract(text, tags.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+pub(super) fn features<'a>(
+    model: &Model,
+    index: usize,
+    text: &str,
+    tags: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Features {
+    let mut features = Features::extract(text, tags);
     if let Some(space) = model.embedding_space().filter(|_| index % 2 == 1) {
         // It has a direction for any number of dimensions: if not, there would be no step.
         let _ = features.set_embedding(&made_up_embedding(index, space.dimensions));
@@ -72,7 +80,7 @@ fn made_up_embedding(index: usize, dimensions: usize) -> Vec<f32> {
 /// Computes every known answer of a model.
 pub(crate) fn check(model: &Model) -> Result<(), LoadError> {
     for (index, answer) in model.metadata().known_answers.iter().enumerate() {
-        let features = features(model, index, &answer.text, &answer.tags);
+        let features = features(model, index, &answer.text, pairs(&answer.tags));
         for (head, (&expected, found)) in answer.logits.iter().zip(model.logits(&features)).enumerate() {
             if !is_close(found, expected) {
                 return Err(LoadError::KnownAnswer { index, head, expected, found });

@@ -1,7 +1,7 @@
 //! The artifact: one safetensors file with everything a router needs to run a model.
 //!
 //! `docs/reference/artifact.md` is the contract. [`read()`] takes a file apart and checks its form;
-//! [`crate::Model::from_bytes`] also computes the known answers and is what a router uses.
+//! [`crate::Model::from_bytes`] also computes the known answers, scores requests of its own and is what a router uses.
 //! [`precision()`] says how its weights are kept. [`write()`] makes a file, the same bytes each time.
 
 mod error;
@@ -9,6 +9,7 @@ mod known_answers;
 mod metadata;
 mod parts;
 mod precision;
+mod probe_batch;
 mod read;
 pub mod signature;
 mod tensors;
@@ -25,6 +26,7 @@ pub use parts::{
     EmbeddingParts, ModelParts, NgramParts, NoveltyParts, PrototypeParts, ReadOutParts, TagParts,
 };
 pub use precision::Precision;
+pub(crate) use probe_batch::check as check_probe_batch;
 pub use read::{precision, read};
 pub use write::write;
 
