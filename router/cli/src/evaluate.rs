@@ -6,9 +6,8 @@ mod table;
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Args;
-use tinydancer_trainer::data::Row;
+use tinydancer_trainer::data::Paired;
 use tinydancer_trainer::scoreboard::{
     Embeddings, Partition, Settings, Subject, frontier as measure_frontier, scoreboard, units,
 };
@@ -45,9 +44,9 @@ pub(crate) struct Evaluate {
     #[arg(long, default_value_t = 100.0, value_parser = price_ratio)]
     price_ratio: f64,
     /// Models with what a call to each costs, joined by commas, such as `cheap=0.3,powerful=10,third=1.5`, for rows
-    /// that grade more than two (`q_other`): the frontier of cost and quality of routing among pairs of them. `cheap`
+    /// that grade more than two: the frontier of cost and quality of routing among pairs of them. `cheap`
     /// and `powerful` may stand without a price where rows hold `usd_cheap` and `usd_powerful`.
-    #[arg(long, value_name = "NAME=PRICE", value_delimiter = ',', conflicts_with_all = ["model", "embeddings", "svg"])]
+    #[arg(long, value_name = "NAME=PRICE", value_delimiter = ',', conflicts_with_all = ["model", "embeddings", "svg", "lightweight", "powerful"])]
     candidates: Vec<String>,
     /// Leave the baselines out.
     #[arg(long)]
@@ -75,9 +74,10 @@ impl Evaluate {
             return self.among_candidates();
         }
         let model = self.model.as_deref().map(files::read_model).transpose()?;
-        let rows = self.rows.load()?;
-        let embeddings = self.embeddings(&rows)?;
-        let views = self.views(&rows)?;
+        let Paired { rows, places, left_out } = self.rows.load()?;
+        let embeddings =
+            self.embeddings.as_deref().map(|path| Embeddings::load(path, &places)).transpose()?;
+        let views = self.views(rows.iter().any(|row| row.tags().next().is_some()))?;
         let subject = match &model {
             Some((_, model)) => Subject::Artifact { model, tags: views.contains(&true) },
             None => Subject::Trained { views: &views },
@@ -86,6 +86,9 @@ impl Evaluate {
         let progress = progress("evaluate", units(subject, embeddings.as_ref(), &settings));
         let board = scoreboard(&rows, embeddings.as_ref(), subject, &settings, &progress)?;
         print!("{}", table::render(&board));
+        if left_out > 0 {
+            println!("\n{left_out} more rows are left out: {}.", self.rows.lack());
+        }
         if embeddings.is_none() && !self.only {
             println!(
                 "\nkNN is left out: give the embeddings of the prompts with --embeddings FILE to see it."
@@ -104,8 +107,8 @@ impl Evaluate {
     fn among_candidates(&self) -> anyhow::Result<()> {
         let graded = self.rows.load_graded()?;
         let candidates = frontier::candidates(&self.candidates, &graded)?;
-        let rows: Vec<Row> = graded.iter().map(|graded| graded.row.clone()).collect();
-        let tags = self.views(&rows)?.contains(&true);
+        let tagged = graded.iter().any(|graded| !graded.task.is_empty() || !graded.subject.is_empty());
+        let tags = self.views(tagged)?.contains(&true);
         let settings = Settings { baselines: false, ..self.settings() };
         let pairs = candidates.len() * (candidates.len() - 1) / 2;
         let views = [tags];
@@ -131,9 +134,8 @@ impl Evaluate {
     }
 
     /// Whether tags are shown, for each way to look at a prompt that is asked for.
-    fn views(&self, rows: &[Row]) -> anyhow::Result<Vec<bool>> {
+    fn views(&self, tagged: bool) -> anyhow::Result<Vec<bool>> {
         if self.evidence.is_empty() {
-            let tagged = rows.iter().any(|row| row.tags().next().is_some());
             return Ok(if tagged { vec![false, true] } else { vec![false] });
         }
         anyhow::ensure!(
@@ -142,43 +144,11 @@ impl Evaluate {
         );
         Ok(vec![self.evidence.contains(&Evidence::Tags)])
     }
-
-    fn embeddings(&self, rows: &[Row]) -> anyhow::Result<Option<Embeddings>> {
-        let Some(path) = &self.embeddings else { return Ok(None) };
-        let lines =
-            lines(&self.rows.load_all()?, rows).context("failed to find the rows in their own file")?;
-        Ok(Some(Embeddings::load(path, &lines)?))
-    }
-}
-
-/// Where each of `selected` is among `all`, of which they are a part in the same order. A row that is there twice has
-/// the same prompt and so the same embedding.
-fn lines(all: &[Row], selected: &[Row]) -> Option<Vec<usize>> {
-    let mut rest = all.iter().enumerate();
-    selected.iter().map(|row| rest.find(|(_, other)| *other == row).map(|(line, _)| line)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn row(prompt: &str) -> Row {
-        Row {
-            task: String::new(),
-            subject: String::new(),
-            prompt: prompt.to_owned(),
-            lightweight: 0.0,
-            powerful: 1.0,
-        }
-    }
-
-    #[test]
-    fn rows_are_found_in_the_order_of_the_file() {
-        let all = ["a", "b", "a", "c"].map(row);
-        assert_eq!(lines(&all, &["a", "c"].map(row)), Some(vec![0, 3]));
-        assert_eq!(lines(&all, &all), Some(vec![0, 1, 2, 3]));
-        assert_eq!(lines(&all, &["c", "a"].map(row)), None);
-    }
 
     #[test]
     fn a_price_ratio_below_one_is_refused() {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use tinydancer_trainer::data::{self, Graded, Row, Selection};
+use tinydancer_trainer::data::{self, Graded, LIGHTWEIGHT, POWERFUL, Pair, Paired, Selection};
 use tinydancer_trainer::fit::Recipe;
 use tinydancer_trainer::progress::Progress;
 
@@ -19,24 +19,38 @@ pub(crate) struct Rows {
     /// Only rows of these tasks, joined by commas.
     #[arg(long, value_delimiter = ',')]
     tasks: Vec<String>,
+    /// The graded model that stands for Lightweight: `cheap` (`q_cheap`) or a name in `q_other`.
+    #[arg(long, value_name = "NAME", default_value = LIGHTWEIGHT)]
+    lightweight: String,
+    /// The graded model that stands for Powerful: `powerful` (`q_powerful`) or a name in `q_other`.
+    #[arg(long, value_name = "NAME", default_value = POWERFUL)]
+    powerful: String,
 }
 
 impl Rows {
-    /// Reads them.
-    pub(crate) fn load(&self) -> anyhow::Result<Vec<Row>> {
-        let selection = Selection { splits: self.split.clone(), tasks: self.tasks.clone() };
-        Ok(data::load(&self.data, &selection)?)
+    /// Reads those that grade both models.
+    pub(crate) fn load(&self) -> anyhow::Result<Paired> {
+        anyhow::ensure!(
+            self.lightweight != self.powerful,
+            "--lightweight and --powerful must name two models, not {} twice",
+            self.powerful
+        );
+        Ok(data::load(&self.data, &self.selection())?)
     }
 
-    /// Reads them with the grades of further models.
+    /// Reads them with the grades of all models.
     pub(crate) fn load_graded(&self) -> anyhow::Result<Vec<Graded>> {
-        let selection = Selection { splits: self.split.clone(), tasks: self.tasks.clone() };
-        Ok(data::load_graded(&self.data, &selection)?)
+        Ok(data::load_graded(&self.data, &self.selection())?)
     }
 
-    /// Reads every row of the file, whatever is selected.
-    pub(crate) fn load_all(&self) -> anyhow::Result<Vec<Row>> {
-        Ok(data::load(&self.data, &Selection::default())?)
+    /// Why rows are left out, for people.
+    pub(crate) fn lack(&self) -> String {
+        format!("no grade of {} or {}", self.lightweight, self.powerful)
+    }
+
+    fn selection(&self) -> Selection {
+        let pair = Pair { lightweight: self.lightweight.clone(), powerful: self.powerful.clone() };
+        Selection { splits: self.split.clone(), tasks: self.tasks.clone(), pair }
     }
 }
 

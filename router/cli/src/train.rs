@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use tinydancer_engine::Digest;
 use tinydancer_engine::artifact::Precision;
+use tinydancer_trainer::data::Paired;
 use tinydancer_trainer::fit::Recipe;
 use tinydancer_trainer::train::{Naming, train};
 
@@ -53,7 +54,7 @@ impl Train {
         let recipe = self.making.recipe()?;
         let parent =
             self.parent.as_deref().map(files::read_model).transpose()?.map(|(_, model)| model.digest());
-        let rows = self.rows.load()?;
+        let Paired { rows, left_out, .. } = self.rows.load()?;
         let precision = match self.precision {
             Weights::F32 => Precision::F32,
             Weights::Int8 => Precision::Int8,
@@ -64,6 +65,9 @@ impl Train {
         files::write(&self.out, &bytes)?;
         println!("{}", self.out.display());
         println!("  rows         {}", rows.len());
+        if left_out > 0 {
+            println!("  left out     {left_out} ({})", self.rows.lack());
+        }
         println!("  bytes        {}", bytes.len());
         println!("  uncertainty  {:.4} (mean, out-of-fold)", fitted.uncertainty);
         println!("  digest       {}", Digest::of(&bytes));

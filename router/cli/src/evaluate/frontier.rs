@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, ensure};
-use tinydancer_trainer::data::Graded;
-use tinydancer_trainer::scoreboard::{Candidate, Frontier, LIGHTWEIGHT, POWERFUL, Point, quality};
+use tinydancer_trainer::data::{Graded, LIGHTWEIGHT, POWERFUL};
+use tinydancer_trainer::scoreboard::{Candidate, Frontier, Point};
 
 /// Reads `NAME=PRICE` or, for the two that rows may hold dollars of, `NAME`.
 pub(super) fn candidates(texts: &[String], graded: &[Graded]) -> anyhow::Result<Vec<Candidate>> {
@@ -14,7 +14,7 @@ pub(super) fn candidates(texts: &[String], graded: &[Graded]) -> anyhow::Result<
     for candidate in &candidates {
         let name = &candidate.name;
         ensure!(
-            graded.iter().any(|graded| quality(graded, name).is_some()),
+            graded.iter().any(|graded| graded.quality(name).is_some()),
             "no row grades the candidate {name}"
         );
         let same = candidates.iter().filter(|other| other.name == *name).count();
@@ -90,21 +90,18 @@ fn line(out: &mut String, first: &Point, last: &Point) -> std::fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use tinydancer_trainer::data::Row;
-
     use super::*;
 
     fn graded(dollars: Option<[f64; 2]>) -> Graded {
-        let row = Row {
+        let qualities = [("cheap", 0.0), ("powerful", 1.0), ("third", 0.5)];
+        Graded {
+            place: 0,
             task: String::new(),
             subject: String::new(),
             prompt: String::new(),
-            lightweight: 0.0,
-            powerful: 1.0,
-        };
-        Graded { row, others: BTreeMap::from([("third".to_owned(), 0.5)]), dollars }
+            qualities: qualities.map(|(model, quality)| (model.to_owned(), quality)).into(),
+            dollars,
+        }
     }
 
     fn read(texts: &[&str], rows: &[Graded]) -> anyhow::Result<Vec<Candidate>> {

@@ -6,6 +6,7 @@ mod evaluate;
 mod replay;
 mod replay_on_grades;
 mod simulate;
+mod train;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

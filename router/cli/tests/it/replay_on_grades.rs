@@ -99,8 +99,9 @@ fn estimates_are_near_what_a_model_is_worth_on_graded_prompts() {
         println!("NOT RUN: set TINYDANCER_ROUTING_DATA to a folder with prompts.jsonl.zst");
         return;
     };
-    let rows =
-        load(&path, &Selection { splits: vec!["train".into(), "val".into()], tasks: Vec::new() }).unwrap();
+    let rows = load(&path, &Selection { splits: vec!["train".into(), "val".into()], ..Selection::default() })
+        .unwrap()
+        .rows;
     let folder = tempfile::tempdir().unwrap();
     let (history, out) = (folder.path().join("history.db"), folder.path().join("rows.jsonl"));
     let of = |name: &str| Model::from_bytes(&std::fs::read(model(name)).unwrap()).unwrap();

@@ -6,15 +6,10 @@ use super::run::{ScoreboardError, Settings, Subject, scoreboard};
 use crate::data::{Graded, Row};
 use crate::progress::Progress;
 
-/// The name of the Lightweight model among candidates.
-pub const LIGHTWEIGHT: &str = "cheap";
-/// The name of the Powerful model among candidates.
-pub const POWERFUL: &str = "powerful";
-
 /// A model that can be routed to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Candidate {
-    /// [`LIGHTWEIGHT`], [`POWERFUL`], or a name in `q_other`.
+    /// As rows grade it.
     pub name: String,
     /// What a call costs, in one unit for all.
     pub price: f64,
@@ -69,15 +64,6 @@ pub enum FrontierError {
     },
 }
 
-/// The quality of a candidate's answer.
-pub fn quality(graded: &Graded, name: &str) -> Option<f64> {
-    match name {
-        LIGHTWEIGHT => Some(graded.row.lightweight),
-        POWERFUL => Some(graded.row.powerful),
-        other => graded.others.get(other).copied(),
-    }
-}
-
 /// Trains a router for each pair, out-of-fold, with tags or without, and keeps the points that nobody beats.
 ///
 /// # Errors
@@ -91,13 +77,14 @@ pub fn frontier(
 ) -> Result<Frontier, FrontierError> {
     let answered: Vec<&Graded> = graded
         .iter()
-        .filter(|graded| candidates.iter().all(|candidate| quality(graded, &candidate.name).is_some()))
+        .filter(|graded| candidates.iter().all(|candidate| graded.quality(&candidate.name).is_some()))
         .collect();
     let settings = Settings { baselines: false, ..settings.clone() };
     let (mut points, mut pairs) = (Vec::new(), 0);
     for cheaper in candidates {
         for dearer in candidates.iter().filter(|dearer| dearer.price > cheaper.price) {
-            let rows = rows(&answered, &cheaper.name, &dearer.name);
+            let rows: Vec<Row> =
+                answered.iter().filter_map(|graded| graded.between(&cheaper.name, &dearer.name)).collect();
             let gap: f64 = rows.iter().map(Row::gain).sum();
             if rows.len() < crate::data::FEWEST_ROWS || gap <= 0.0 {
                 continue;
@@ -120,14 +107,6 @@ pub fn frontier(
         return Err(FrontierError::NoPair { fewest: crate::data::FEWEST_ROWS });
     }
     Ok(Frontier { rows: answered.len(), pairs, points: unbeaten(points) })
-}
-
-fn rows(graded: &[&Graded], cheaper: &str, dearer: &str) -> Vec<Row> {
-    let row = |graded: &&Graded| {
-        let (lightweight, powerful) = (quality(graded, cheaper)?, quality(graded, dearer)?);
-        Some(Row { lightweight, powerful, ..graded.row.clone() })
-    };
-    graded.iter().filter_map(row).collect()
 }
 
 /// The points of a quality curve.

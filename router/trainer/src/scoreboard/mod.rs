@@ -14,7 +14,7 @@ mod section;
 pub use board::{FoldFigures, Gain, LeftOutFigures, Method, RouterFigures, Scoreboard};
 pub use bootstrap::Figure;
 pub use embeddings::{Embeddings, EmbeddingsError};
-pub use frontier::{Candidate, Frontier, FrontierError, LIGHTWEIGHT, POWERFUL, Point, frontier, quality};
+pub use frontier::{Candidate, Frontier, FrontierError, Point, frontier};
 pub use partition::{Partition, PartitionError};
 pub use routers::{PROMISES, RouterError};
 pub use run::{ScoreboardError, Settings, Subject, scoreboard, units};

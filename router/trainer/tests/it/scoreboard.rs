@@ -198,7 +198,7 @@ fn on_the_routing_data_no_figure_falls_below_its_floor() {
         return;
     };
     let floors: Floors = serde_json::from_str(include_str!("scoreboard-floors.json")).unwrap();
-    let rows = data::load(&path, &Selection::default()).unwrap();
+    let rows = data::load(&path, &Selection::default()).unwrap().rows;
     let settings = Settings { seeds: vec![floors.seed], folds: floors.folds, ..settings() };
     let board = trained(&rows, &[false, true], &settings);
     for (router, expected) in board.routers.iter().zip([&floors.text, &floors.text_and_tags]) {
