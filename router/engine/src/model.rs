@@ -2,6 +2,7 @@
 
 use crate::artifact::{self, LoadError, Metadata, ModelParts};
 use crate::calibration::Reference;
+use crate::candidate::network::CandidateNetwork;
 use crate::decision::{Decision, DecisionRule, Score, decide};
 use crate::digest::Digest;
 use crate::embedding::EmbeddingSpace;
@@ -22,6 +23,7 @@ pub struct Model {
     prototypes: Option<Prototypes>,
     read_out: Option<ReadOut>,
     words: Option<WordFilter>,
+    candidates: Option<CandidateNetwork>,
 }
 
 /// A model failed on one request.
@@ -71,6 +73,7 @@ impl Model {
             prototypes: prototypes.map(|prototypes| Prototypes::new(prototypes, dimensions)),
             read_out: read_out.map(|read_out| ReadOut::new(read_out, dimensions)),
             words: parts.novelty.as_ref().map(|novelty| novelty.filter.clone()),
+            candidates: parts.candidate.as_ref().map(CandidateNetwork::new),
         }
     }
 
@@ -93,6 +96,11 @@ impl Model {
     /// nothing.
     pub fn embedding_space(&self) -> Option<&EmbeddingSpace> {
         self.metadata.embedding.as_ref()
+    }
+
+    /// The network that judges candidates by their calls, if the model has one.
+    pub fn candidates(&self) -> Option<&CandidateNetwork> {
+        self.candidates.as_ref()
     }
 
     /// How many of the request's tags the model has counted.

@@ -45,7 +45,14 @@ pub fn parts(seed: u64) -> ModelParts {
     let tags = TagParts { buckets, counts, overall: [0.2, 0.7], prior: 20.0 };
     let filter = WordFilter::from_bytes([u8::MAX; FILTER_BYTES]);
     let novelty = NoveltyParts { filter, limit: NoveltyLimit { words: 10_000, limit_permille: 500 } };
-    ModelParts { network, ngrams: Some(ngrams), tags: Some(tags), novelty: Some(novelty), embedding: None }
+    ModelParts {
+        network,
+        ngrams: Some(ngrams),
+        tags: Some(tags),
+        novelty: Some(novelty),
+        embedding: None,
+        candidate: None,
+    }
 }
 
 /// Five cells and a read-out of a space of twelve dimensions.

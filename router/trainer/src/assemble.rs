@@ -46,6 +46,7 @@ pub fn assemble_in(fitted: &Fitted, identity: Identity, precision: Precision) ->
         tags: fitted.tables.tags.as_ref().map(tags),
         novelty: Some(NoveltyParts { filter: fitted.novelty.filter.clone(), limit: fitted.novelty.limit }),
         embedding: None,
+        candidate: None,
     };
     let metadata = MetadataParts {
         name: identity.name,

@@ -6,6 +6,8 @@
 pub mod adamw;
 pub mod assemble;
 pub mod calibrate;
+pub mod candidate;
+mod cell;
 pub mod checkpoint;
 pub mod corpus;
 pub mod data;

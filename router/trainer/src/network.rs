@@ -3,28 +3,24 @@
 
 use libm::tanh;
 use tinydancer_engine::evidence::INPUTS;
-use tinydancer_engine::fastgrnn::CellWeights;
 use tinydancer_engine::features::STATISTICS;
 use tinydancer_engine::network::{HEADS, HIDDEN, NetworkWeights};
 
 use crate::calibrate::logistic_loss;
+use crate::cell::{self, add_scaled, dot, fill};
 use crate::ngram::logistic;
 use crate::random::Random;
 
 const H0_WEIGHT: usize = 0;
 const H0_BIAS: usize = H0_WEIGHT + HIDDEN * STATISTICS;
-const W: usize = H0_BIAS + HIDDEN;
-const U: usize = W + HIDDEN * INPUTS;
-const BIAS_GATE: usize = U + HIDDEN * HIDDEN;
-const BIAS_UPDATE: usize = BIAS_GATE + HIDDEN;
-const ZETA: usize = BIAS_UPDATE + HIDDEN;
-const NU: usize = ZETA + 1;
-const HEAD_WEIGHT: usize = NU + 1;
+const CELL: Cell = Cell::at(H0_BIAS + HIDDEN);
+const HEAD_WEIGHT: usize = CELL.w() + Cell::PARAMETERS;
 const HEAD_BIAS: usize = HEAD_WEIGHT + HEADS * HIDDEN;
 
 /// Numbers that are trained.
 pub const PARAMETERS: usize = HEAD_BIAS + HEADS;
 
+type Cell = cell::Cell<INPUTS, HIDDEN>;
 type State = [f64; HIDDEN];
 
 /// One prompt as the network reads it.
@@ -47,10 +43,7 @@ impl Parameters {
     pub fn random(means: [f64; HEADS], random: &mut Random) -> Self {
         let mut values = vec![0.0; PARAMETERS];
         fill(&mut values[H0_WEIGHT..H0_BIAS], 1.0 / (STATISTICS as f64).sqrt(), random);
-        fill(&mut values[W..BIAS_GATE], 0.1, random);
-        values[BIAS_GATE..ZETA].fill(1.0);
-        values[ZETA] = 1.0;
-        values[NU] = -4.0;
+        CELL.fill(&mut values, random);
         fill(&mut values[HEAD_WEIGHT..HEAD_BIAS], 0.1, random);
         for (bias, mean) in values[HEAD_BIAS..].iter_mut().zip(means) {
             let mean = mean.clamp(0.01, 0.99);
@@ -61,7 +54,7 @@ impl Parameters {
 
     /// Which parameters weight decay shrinks: matrices, not biases nor the two scalars of the cell.
     pub fn decayed() -> Vec<bool> {
-        let matrices = [H0_WEIGHT..H0_BIAS, W..BIAS_GATE, HEAD_WEIGHT..HEAD_BIAS];
+        let matrices = [H0_WEIGHT..H0_BIAS, CELL.w()..CELL.bias_gate(), HEAD_WEIGHT..HEAD_BIAS];
         (0..PARAMETERS).map(|index| matrices.iter().any(|matrix| matrix.contains(&index))).collect()
     }
 
@@ -69,7 +62,7 @@ impl Parameters {
     pub fn logits(&self, statistics: &[f64; STATISTICS], steps: &[[f64; INPUTS]]) -> [f64; HEADS] {
         let mut state = self.initial(statistics);
         for input in steps {
-            state = self.step(&state, input).state;
+            state = CELL.step(&self.0, &state, input).state;
         }
         self.heads(&state)
     }
@@ -84,16 +77,16 @@ impl Parameters {
     /// Adds the gradient of [`Parameters::loss`] to `gradient`, which is laid out as the parameters.
     pub fn accumulate_gradient(&self, sample: &Sample, steps: &[[f64; INPUTS]], gradient: &mut [f64]) {
         let initial = self.initial(&sample.statistics);
-        let mut trace: Vec<Step> = Vec::with_capacity(steps.len());
+        let mut trace: Vec<cell::Step<HIDDEN>> = Vec::with_capacity(steps.len());
         for input in steps {
             let before = trace.last().map_or(initial, |step| step.state);
-            trace.push(self.step(&before, input));
+            trace.push(CELL.step(&self.0, &before, input));
         }
         let last = trace.last().map_or(initial, |step| step.state);
         let mut slope = self.heads_backward(&last, &sample.targets, gradient);
         for (index, step) in trace.iter().enumerate().rev() {
             let before = if index == 0 { &initial } else { &trace[index - 1].state };
-            slope = self.step_backward(&slope, step, before, &steps[index], gradient);
+            slope = CELL.backward(&self.0, &slope, step, before, &steps[index], gradient);
         }
         for unit in 0..HIDDEN {
             let inner = slope[unit] * (1.0 - initial[unit] * initial[unit]);
@@ -111,47 +104,18 @@ impl Parameters {
         NetworkWeights {
             statistics_mean: mean,
             statistics_std: std,
-            h0_weight: self.matrix(H0_WEIGHT),
-            h0_bias: self.vector(H0_BIAS),
-            cell: CellWeights {
-                w: self.matrix(W),
-                u: self.matrix(U),
-                bias_gate: self.vector(BIAS_GATE),
-                bias_update: self.vector(BIAS_UPDATE),
-                zeta: self.0[ZETA] as f32,
-                nu: self.0[NU] as f32,
-            },
-            head_weight: self.matrix(HEAD_WEIGHT),
-            head_bias: self.vector(HEAD_BIAS),
+            h0_weight: cell::matrix(&self.0, H0_WEIGHT),
+            h0_bias: cell::vector(&self.0, H0_BIAS),
+            cell: CELL.weights(&self.0),
+            head_weight: cell::matrix(&self.0, HEAD_WEIGHT),
+            head_bias: cell::vector(&self.0, HEAD_BIAS),
         }
-    }
-
-    fn vector<const N: usize>(&self, start: usize) -> [f32; N] {
-        std::array::from_fn(|index| self.0[start + index] as f32)
-    }
-
-    fn matrix<const COLUMNS: usize, const ROWS: usize>(&self, start: usize) -> [[f32; COLUMNS]; ROWS] {
-        std::array::from_fn(|row| self.vector(start + row * COLUMNS))
     }
 
     fn initial(&self, statistics: &[f64; STATISTICS]) -> State {
         std::array::from_fn(|unit| {
             tanh(dot(&self.0[H0_WEIGHT + unit * STATISTICS..], statistics) + self.0[H0_BIAS + unit])
         })
-    }
-
-    fn step(&self, before: &State, input: &[f64; INPUTS]) -> Step {
-        let (zeta, nu) = (logistic(self.0[ZETA]), logistic(self.0[NU]));
-        let mut step = Step { gate: [0.0; HIDDEN], update: [0.0; HIDDEN], state: [0.0; HIDDEN] };
-        for unit in 0..HIDDEN {
-            let sum = dot(&self.0[W + unit * INPUTS..], input) + dot(&self.0[U + unit * HIDDEN..], before);
-            let gate = logistic(sum + self.0[BIAS_GATE + unit]);
-            let update = tanh(sum + self.0[BIAS_UPDATE + unit]);
-            step.gate[unit] = gate;
-            step.update[unit] = update;
-            step.state[unit] = gate * before[unit] + (zeta * (1.0 - gate) + nu) * update;
-        }
-        step
     }
 
     fn heads(&self, state: &State) -> [f64; HEADS] {
@@ -172,62 +136,6 @@ impl Parameters {
             add_scaled(&mut slope, error, &self.0[row..row + HIDDEN]);
         }
         slope
-    }
-
-    /// From the slope by the state after a step to the slope by the state before it.
-    fn step_backward(
-        &self,
-        slope: &State,
-        step: &Step,
-        before: &State,
-        input: &[f64; INPUTS],
-        gradient: &mut [f64],
-    ) -> State {
-        let (zeta, nu) = (logistic(self.0[ZETA]), logistic(self.0[NU]));
-        let (mut zeta_slope, mut nu_slope) = (0.0, 0.0);
-        let mut earlier = [0.0; HIDDEN];
-        for unit in 0..HIDDEN {
-            let (gate, update, slope) = (step.gate[unit], step.update[unit], slope[unit]);
-            zeta_slope += slope * (1.0 - gate) * update;
-            nu_slope += slope * update;
-            let at_gate = slope * (before[unit] - zeta * update) * gate * (1.0 - gate);
-            let at_update = slope * (zeta * (1.0 - gate) + nu) * (1.0 - update * update);
-            gradient[BIAS_GATE + unit] += at_gate;
-            gradient[BIAS_UPDATE + unit] += at_update;
-            let at_sum = at_gate + at_update;
-            let (input_row, state_row) = (W + unit * INPUTS, U + unit * HIDDEN);
-            add_scaled(&mut gradient[input_row..input_row + INPUTS], at_sum, input);
-            add_scaled(&mut gradient[state_row..state_row + HIDDEN], at_sum, before);
-            earlier[unit] += slope * gate;
-            add_scaled(&mut earlier, at_sum, &self.0[state_row..state_row + HIDDEN]);
-        }
-        gradient[ZETA] += zeta_slope * zeta * (1.0 - zeta);
-        gradient[NU] += nu_slope * nu * (1.0 - nu);
-        earlier
-    }
-}
-
-/// What one step of the cell computed.
-struct Step {
-    gate: State,
-    update: State,
-    state: State,
-}
-
-fn fill(values: &mut [f64], deviation: f64, random: &mut Random) {
-    for value in values {
-        *value = deviation * random.normal();
-    }
-}
-
-/// The products of `values` with the start of `weights`, added up.
-fn dot<const N: usize>(weights: &[f64], values: &[f64; N]) -> f64 {
-    weights.iter().zip(values).map(|(weight, value)| weight * value).sum()
-}
-
-fn add_scaled(sums: &mut [f64], factor: f64, values: &[f64]) {
-    for (sum, value) in sums.iter_mut().zip(values) {
-        *sum += factor * value;
     }
 }
 
@@ -280,7 +188,7 @@ mod tests {
                 let error = (slope - expected).abs();
                 assert!(error < 1e-8, "parameter {index} with {steps} steps: {slope} {expected}");
             }
-            assert!(steps == 0 || gradient[ZETA].abs() > 1e-6 && gradient[NU].abs() > 1e-6);
+            assert!(steps == 0 || gradient[CELL.zeta()].abs() > 1e-6 && gradient[CELL.nu()].abs() > 1e-6);
         }
     }
 
@@ -311,7 +219,7 @@ mod tests {
     fn decay_spares_biases_and_scalars() {
         let decayed = Parameters::decayed();
         assert_eq!(decayed.len(), PARAMETERS);
-        assert!(decayed[H0_WEIGHT] && decayed[U] && decayed[HEAD_BIAS - 1]);
-        assert!(!decayed[H0_BIAS] && !decayed[ZETA] && !decayed[NU] && !decayed[HEAD_BIAS]);
+        assert!(decayed[H0_WEIGHT] && decayed[CELL.u()] && decayed[HEAD_BIAS - 1]);
+        assert!(!decayed[H0_BIAS] && !decayed[CELL.zeta()] && !decayed[CELL.nu()] && !decayed[HEAD_BIAS]);
     }
 }

@@ -79,6 +79,14 @@ pub enum LoadError {
         /// The engine's.
         expected: Digest,
     },
+    /// The candidate network was trained on signals of another meaning.
+    #[error("the candidate network was made for signals {found}, this engine has {expected}; train it again")]
+    Signals {
+        /// The network's.
+        found: Digest,
+        /// The engine's.
+        expected: Digest,
+    },
     /// A tensor is missing.
     #[error("tensor `{name}` must be present")]
     TensorMissing {
@@ -154,6 +162,21 @@ pub enum LoadError {
         expected: Option<f32>,
         /// The novelty computed.
         found: Option<f32>,
+    },
+    /// A known answer of the candidate network came out different.
+    #[error(
+        "known answer {index} of the candidate network, head {head}: the artifact says {expected}, this engine \
+         computes {found}"
+    )]
+    KnownCandidate {
+        /// Which known answer.
+        index: usize,
+        /// Which head.
+        head: usize,
+        /// The number in the artifact.
+        expected: f32,
+        /// The number computed.
+        found: f32,
     },
     /// A known answer came out different.
     #[error("known answer {index}, head {head}: the artifact says {expected}, this engine computes {found}")]

@@ -61,20 +61,20 @@ pub(super) fn features<'a>(
     let mut features = Features::extract(text, tags);
     if let Some(space) = model.embedding_space().filter(|_| index % 2 == 1) {
         // It has a direction for any number of dimensions: if not, there would be no step.
-        let _ = features.set_embedding(&made_up_embedding(index, space.dimensions));
+        let numbers: Vec<f32> = made_up_numbers(index).take(space.dimensions).collect();
+        let _ = features.set_embedding(&numbers);
     }
     features
 }
 
-/// Numbers of -1 to 1 in place of an embedder: the lowest 16 bits of FNV-1a 64 over two u32 in little
-/// endian, the place of the known answer and the dimension, less 32,767.5, over 32,768.
-fn made_up_embedding(index: usize, dimensions: usize) -> Vec<f32> {
-    let number = |dimension: usize| {
-        let key = [index as u32, dimension as u32].map(u32::to_le_bytes);
+/// Numbers of -1 to 1 in place of an embedder or of signals: the lowest 16 bits of FNV-1a 64 over two u32 in
+/// little endian, the place of the known answer and that of the number, less 32,767.5, over 32,768.
+pub(super) fn made_up_numbers(index: usize) -> impl Iterator<Item = f32> {
+    (0..u32::MAX).map(move |place| {
+        let key = [index as u32, place].map(u32::to_le_bytes);
         let hash = fnv1a(key.into_iter().flatten()) as u16;
         (f32::from(hash) - 32_767.5) / 32_768.0
-    };
-    (0..dimensions).map(number).collect()
+    })
 }
 
 /// Computes every known answer of a model.
@@ -99,6 +99,6 @@ pub(crate) fn check(model: &Model) -> Result<(), LoadError> {
 }
 
 /// A number that is none is close to nothing.
-fn is_close(found: f32, expected: f32) -> bool {
+pub(super) fn is_close(found: f32, expected: f32) -> bool {
     (found - expected).abs() <= TOLERANCE + TOLERANCE * expected.abs()
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::de::DeserializeOwned;
 
+use super::candidate::CandidateMetadata;
 use super::error::{Cause, excerpt};
 use super::{FORMAT, KnownAnswer, LEAST_KNOWN_ANSWERS, LoadError, ModelParts, Probe};
 use crate::calibration::{Calibration, ConformalSets, Reference};
@@ -32,6 +33,8 @@ pub struct Metadata {
     pub novelty: Option<NoveltyLimit>,
     /// The embeddings the model reads.
     pub embedding: Option<EmbeddingSpace>,
+    /// Which signals its candidate network reads, and what it must say.
+    pub candidate: Option<CandidateMetadata>,
     /// Sha256 of the training rows in order.
     pub data: Digest,
     /// The seed of the training run.
@@ -83,6 +86,7 @@ impl Metadata {
             reference: json("reference", text("reference")?)?,
             novelty: map.get("novelty").map(|text| json("novelty", text)).transpose()?,
             embedding: map.get("embedding").map(|text| json("embedding", text)).transpose()?,
+            candidate: map.get("candidate").map(|text| json("candidate", text)).transpose()?,
             data: digest_hex("data", text("data")?)?,
             seed: text("seed")?.parse().map_err(|_| value("seed", "must be a whole number"))?,
             parent: parent(map)?,
@@ -99,6 +103,7 @@ impl Metadata {
             return Err(value("novelty", "limit_permille must be at most 1000"));
         }
         self.embedding.as_ref().map_or(Ok(()), check_embedding)?;
+        self.candidate.as_ref().map_or(Ok(()), CandidateMetadata::check_form)?;
         if self.known_answers.len() < LEAST_KNOWN_ANSWERS {
             return Err(LoadError::TooFewKnownAnswers { found: self.known_answers.len() });
         }
@@ -124,6 +129,9 @@ impl Metadata {
         if let Some(embedding) = &self.embedding {
             entries.push(("embedding", serde_json::to_string(embedding)?));
         }
+        if let Some(candidate) = &self.candidate {
+            entries.push(("candidate", serde_json::to_string(candidate)?));
+        }
         entries.extend([("data", self.data.to_hex()), ("seed", self.seed.to_string())]);
         entries.extend(self.parent.map(|parent| ("parent", parent.to_string())));
         entries.push(("known_answers", serde_json::to_string(&self.known_answers)?));
@@ -141,6 +149,7 @@ impl MetadataParts {
             reference: self.reference.clone(),
             novelty: parts.novelty.as_ref().map(|novelty| novelty.limit),
             embedding: parts.embedding.as_ref().map(|embedding| embedding.space.clone()),
+            candidate: parts.candidate.as_ref().map(CandidateMetadata::of),
             data: self.data,
             seed: self.seed,
             parent: self.parent,

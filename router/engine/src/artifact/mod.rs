@@ -4,6 +4,7 @@
 //! [`crate::Model::from_bytes`] also computes the known answers, scores requests of its own and is what a router uses.
 //! [`precision()`] says how its weights are kept. [`write()`] makes a file, the same bytes each time.
 
+mod candidate;
 mod error;
 mod known_answers;
 mod metadata;
@@ -17,6 +18,7 @@ mod tensors;
 mod tests;
 mod write;
 
+pub use candidate::CandidateMetadata;
 pub use error::{Cause, LoadError, WriteError};
 pub(crate) use known_answers::check as check_known_answers;
 pub use known_answers::{KnownAnswer, LEAST as LEAST_KNOWN_ANSWERS, Probe};

@@ -1,5 +1,6 @@
 //! The weights of a model as plain numbers: what training fills and a file carries.
 
+use crate::candidate::network::CandidateWeights;
 use crate::embedding::EmbeddingSpace;
 use crate::network::NetworkWeights;
 use crate::novelty::{NoveltyLimit, WordFilter};
@@ -17,6 +18,8 @@ pub struct ModelParts {
     pub novelty: Option<NoveltyParts>,
     /// What it knows about embeddings, if it reads any.
     pub embedding: Option<EmbeddingParts>,
+    /// The network that judges candidates by their calls, if the model has one.
+    pub candidate: Option<CandidateWeights>,
 }
 
 /// N-gram tables: the score of a tier is `offset + scale * sum(table[bucket]) / sqrt(n)`.

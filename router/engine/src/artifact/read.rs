@@ -2,6 +2,7 @@
 
 use safetensors::{SafeTensorError, SafeTensors};
 
+use super::candidate::{self, CandidateMetadata};
 use super::error::Cause;
 use super::metadata::Metadata;
 use super::parts::{
@@ -9,6 +10,7 @@ use super::parts::{
 };
 use super::tensors::{self, Tensors, check_positive};
 use super::{LoadError, MOST_BYTES, MOST_PROTOTYPES, MOST_TAGS, Precision};
+use crate::candidate::network::CandidateWeights;
 use crate::embedding::EmbeddingSpace;
 use crate::fastgrnn::CellWeights;
 use crate::features::{NGRAM_BUCKETS, STATISTICS};
@@ -36,6 +38,7 @@ pub fn read(bytes: &[u8]) -> Result<(ModelParts, Metadata), LoadError> {
         tags: tensors.has_any(&tensors::TAG).then(|| tags(&tensors)).transpose()?,
         novelty: novelty(&tensors, metadata.novelty)?,
         embedding: embedding(&tensors, metadata.embedding.as_ref())?,
+        candidate: candidates(&tensors, metadata.candidate.as_ref())?,
     };
     Ok((parts, metadata))
 }
@@ -131,6 +134,22 @@ fn embedding(
             read_out: linear.then(|| read_out(tensors, space.dimensions)).transpose()?,
         })),
         None if cells || linear => Err(LoadError::MetadataMissing { key }),
+        None => Ok(None),
+    }
+}
+
+/// The candidate network and what is said about it: both or neither.
+fn candidates(
+    tensors: &Tensors<'_>,
+    metadata: Option<&CandidateMetadata>,
+) -> Result<Option<CandidateWeights>, LoadError> {
+    match metadata {
+        Some(metadata) => {
+            let weights = candidate::read(tensors)?;
+            metadata.check(&weights)?;
+            Ok(Some(weights))
+        }
+        None if tensors.has_any(&tensors::CANDIDATE) => Err(LoadError::MetadataMissing { key: "candidate" }),
         None => Ok(None),
     }
 }

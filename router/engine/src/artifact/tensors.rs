@@ -35,6 +35,16 @@ pub(crate) const PROTOTYPE_PRIOR: &str = "prototype.prior";
 pub(crate) const READOUT_WEIGHT: &str = "readout.weight";
 pub(crate) const READOUT_SCALE: &str = "readout.scale";
 pub(crate) const READOUT_OFFSET: &str = "readout.offset";
+pub(crate) const CANDIDATE_MEAN: &str = "candidate.input.mean";
+pub(crate) const CANDIDATE_STD: &str = "candidate.input.std";
+pub(crate) const CANDIDATE_W: &str = "candidate.cell.W";
+pub(crate) const CANDIDATE_U: &str = "candidate.cell.U";
+pub(crate) const CANDIDATE_BIAS_GATE: &str = "candidate.cell.bias_gate";
+pub(crate) const CANDIDATE_BIAS_UPDATE: &str = "candidate.cell.bias_update";
+pub(crate) const CANDIDATE_ZETA: &str = "candidate.cell.zeta";
+pub(crate) const CANDIDATE_NU: &str = "candidate.cell.nu";
+pub(crate) const CANDIDATE_HEAD_WEIGHT: &str = "candidate.head.weight";
+pub(crate) const CANDIDATE_HEAD_BIAS: &str = "candidate.head.bias";
 
 /// A matrix of the network, which may be kept in bytes with one scale a row.
 #[derive(Debug, Clone, Copy)]
@@ -69,8 +79,20 @@ pub(crate) const NOVELTY: [&str; 1] = [NOVELTY_WORDS];
 pub(crate) const PROTOTYPE: [&str; 5] =
     [PROTOTYPE_CENTRES, PROTOTYPE_SCALE, PROTOTYPE_COUNTS, PROTOTYPE_OVERALL, PROTOTYPE_PRIOR];
 pub(crate) const READOUT: [&str; 3] = [READOUT_WEIGHT, READOUT_SCALE, READOUT_OFFSET];
+pub(crate) const CANDIDATE: [&str; 10] = [
+    CANDIDATE_MEAN,
+    CANDIDATE_STD,
+    CANDIDATE_W,
+    CANDIDATE_U,
+    CANDIDATE_BIAS_GATE,
+    CANDIDATE_BIAS_UPDATE,
+    CANDIDATE_ZETA,
+    CANDIDATE_NU,
+    CANDIDATE_HEAD_WEIGHT,
+    CANDIDATE_HEAD_BIAS,
+];
 /// Everything but the scales of matrices.
-const KNOWN: [&[&str]; 6] = [&NETWORK, &NGRAM, &TAG, &NOVELTY, &PROTOTYPE, &READOUT];
+const KNOWN: [&[&str]; 7] = [&NETWORK, &NGRAM, &TAG, &NOVELTY, &PROTOTYPE, &READOUT, &CANDIDATE];
 
 /// The tensors of one container.
 pub(crate) struct Tensors<'data>(pub(crate) SafeTensors<'data>);
@@ -153,7 +175,15 @@ impl Tensors<'_> {
         if self.is_quantised(matrix) {
             return self.quantised(matrix);
         }
-        let numbers = self.floats(matrix.name, &[M, N])?;
+        self.float_matrix(matrix.name)
+    }
+
+    /// A matrix of `M` rows of `N` finite numbers.
+    pub(crate) fn float_matrix<const N: usize, const M: usize>(
+        &self,
+        name: &'static str,
+    ) -> Result<[[f32; N]; M], LoadError> {
+        let numbers = self.floats(name, &[M, N])?;
         let mut matrix = [[0.0; N]; M];
         for (row, found) in matrix.iter_mut().zip(numbers.as_chunks::<N>().0) {
             *row = *found;

@@ -11,6 +11,7 @@ use super::*;
 use crate::features::Features;
 use crate::{Model, schema, testing};
 
+mod candidate;
 mod earlier_system;
 mod embedding;
 mod precision;

@@ -12,6 +12,7 @@ use super::metadata::{Metadata, MetadataParts};
 use super::parts::{EmbeddingParts, ModelParts, NgramParts, PrototypeParts, ReadOutParts, TagParts};
 use super::precision::{Precision, QuantisedRow};
 use super::tensors::{self, Matrix};
+use crate::candidate::network::{self as candidate, CandidateWeights};
 use crate::features::{NGRAM_BUCKETS, STATISTICS};
 use crate::model::Model;
 use crate::network::{HEADS, HIDDEN, NetworkWeights};
@@ -129,6 +130,9 @@ fn tensors_of(parts: &ModelParts, precision: Precision) -> Vec<Tensor> {
     if let Some(embedding) = &parts.embedding {
         tensors.extend(embedding_tensors(embedding));
     }
+    if let Some(candidate) = &parts.candidate {
+        tensors.extend(candidate_tensors(candidate));
+    }
     tensors.sort_by_key(|tensor| std::cmp::Reverse(tensor.width));
     tensors
 }
@@ -150,6 +154,28 @@ fn embedding_tensors(EmbeddingParts { space, prototypes, read_out }: &EmbeddingP
         tensors.push(Tensor::floats(tensors::READOUT_OFFSET, &[2], offset));
     }
     tensors
+}
+
+fn candidate_tensors(weights: &CandidateWeights) -> [Tensor; 10] {
+    const INPUTS: usize = candidate::INPUTS;
+    const HIDDEN: usize = candidate::HIDDEN;
+    let cell = &weights.cell;
+    [
+        Tensor::floats(tensors::CANDIDATE_MEAN, &[INPUTS], &weights.input_mean),
+        Tensor::floats(tensors::CANDIDATE_STD, &[INPUTS], &weights.input_std),
+        Tensor::floats(tensors::CANDIDATE_W, &[HIDDEN, INPUTS], cell.w.as_flattened()),
+        Tensor::floats(tensors::CANDIDATE_U, &[HIDDEN, HIDDEN], cell.u.as_flattened()),
+        Tensor::floats(tensors::CANDIDATE_BIAS_GATE, &[1, HIDDEN], &cell.bias_gate),
+        Tensor::floats(tensors::CANDIDATE_BIAS_UPDATE, &[1, HIDDEN], &cell.bias_update),
+        Tensor::floats(tensors::CANDIDATE_ZETA, &[1, 1], [&cell.zeta]),
+        Tensor::floats(tensors::CANDIDATE_NU, &[1, 1], [&cell.nu]),
+        Tensor::floats(
+            tensors::CANDIDATE_HEAD_WEIGHT,
+            &[candidate::HEADS, HIDDEN],
+            weights.head_weight.as_flattened(),
+        ),
+        Tensor::floats(tensors::CANDIDATE_HEAD_BIAS, &[candidate::HEADS], &weights.head_bias),
+    ]
 }
 
 fn network_tensors(network: &NetworkWeights, precision: Precision) -> Vec<Tensor> {

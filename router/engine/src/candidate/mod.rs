@@ -6,4 +6,5 @@
 
 pub mod conversation;
 pub mod network;
+pub mod schema;
 pub mod stream;
