@@ -3,21 +3,53 @@
 use std::time::Duration;
 
 use super::settings::Settings;
-use super::window::{Counts, Window};
+use super::window::{Counts, Ruler, Window};
 use super::{BreakerState, Outcome};
 
 /// What to tell a caller who comes while all probes are under way: the smallest time that a
 /// `Retry-After` header can say.
 const PROBES_UNDER_WAY: Duration = Duration::from_secs(1);
 
+/// The time between two changes of state of one breaker. A permit belongs to the period that gave
+/// it; its outcome says nothing about a later one, nor about another breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Period(
+    /// 31 bits for the breaker, 32 that count its changes, one that says whether it is closed.
+    u64,
+);
+
+impl Period {
+    /// The first one of a breaker, closed. `breaker` is not that of any other.
+    pub(crate) fn first(breaker: u64) -> Self {
+        Self(breaker << 33 | 1)
+    }
+
+    /// Whether every call is admitted in it.
+    pub(crate) fn is_closed(self) -> bool {
+        self.0 & 1 == 1
+    }
+
+    /// As one word that threads can share.
+    pub(crate) fn to_word(self) -> u64 {
+        self.0
+    }
+
+    /// From [`Period::to_word`].
+    pub(crate) fn of_word(word: u64) -> Self {
+        Self(word)
+    }
+
+    fn next(self, closed: bool) -> Self {
+        Self(((self.0 >> 1) + 1) << 1 | u64::from(closed))
+    }
+}
+
 /// State, settings and clock of one breaker.
 #[derive(Debug)]
 pub(crate) struct Core {
     settings: Settings,
     state: State,
-    /// Counts the changes of state. A permit belongs to the period that gave it; its outcome says
-    /// nothing about a later one.
-    period: u64,
+    period: Period,
     /// Times it opened.
     opened: u64,
     /// The latest time seen: threads may arrive with times a little out of order.
@@ -43,9 +75,11 @@ enum State {
 }
 
 /// What happens to a breaker, apart from being read.
-enum Event {
+enum Event<'a> {
     /// A call is to be made.
     Ask,
+    /// These calls of this period have succeeded; they were counted elsewhere.
+    Succeeded(&'a Window),
     /// A call of this period has finished.
     Finished(Outcome, /* jitter */ u64),
     /// A call of this period will say nothing.
@@ -74,12 +108,17 @@ pub struct Snapshot {
 }
 
 impl Core {
-    pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, state: closed(&settings), period: 0, opened: 0, latest: Duration::ZERO }
+    pub(crate) fn new(settings: Settings, period: Period) -> Self {
+        Self { settings, state: closed(&settings), period, opened: 0, latest: Duration::ZERO }
+    }
+
+    /// The period it is in.
+    pub(crate) fn period(&self) -> Period {
+        self.period
     }
 
     /// The period of a call that may be made, or when to ask again.
-    pub(crate) fn admit(&mut self, now: Duration) -> Result<u64, Duration> {
+    pub(crate) fn admit(&mut self, now: Duration) -> Result<Period, Duration> {
         self.latest = self.latest.max(now);
         if let Some(refused) = self.refusal(self.latest) {
             return Err(refused);
@@ -88,20 +127,24 @@ impl Core {
         Ok(self.period)
     }
 
-    pub(crate) fn record(&mut self, period: u64, outcome: Outcome, now: Duration, jitter: u64) {
+    /// Takes calls of this period that succeeded while it was closed.
+    pub(crate) fn succeeded(&mut self, successes: &Window) {
+        self.step(&Event::Succeeded(successes));
+    }
+
+    /// Takes the outcome of a call of this period.
+    pub(crate) fn record(&mut self, outcome: Outcome, now: Duration, jitter: u64) {
         self.latest = self.latest.max(now);
-        if period == self.period {
-            self.step(&Event::Finished(outcome, jitter));
-        }
+        self.step(&Event::Finished(outcome, jitter));
     }
 
-    pub(crate) fn abandon(&mut self, period: u64) {
-        if period == self.period {
-            self.step(&Event::Abandoned);
-        }
+    /// Takes back the permit of a call of this period.
+    pub(crate) fn abandon(&mut self) {
+        self.step(&Event::Abandoned);
     }
 
-    pub(crate) fn snapshot(&self, now: Duration) -> Snapshot {
+    /// The state at `now`; `successes` are those that it has not taken yet.
+    pub(crate) fn snapshot(&self, now: Duration, successes: &Window) -> Snapshot {
         let now = self.latest.max(now);
         let refusal = self.refusal(now);
         let mut snapshot = Snapshot {
@@ -116,9 +159,11 @@ impl Core {
         };
         match &self.state {
             State::Closed { failures_in_a_row, window } => {
+                let (mut failures_in_a_row, mut window) = (*failures_in_a_row, window.clone());
+                take(&mut failures_in_a_row, &mut window, successes);
                 let Counts { requests, failures } = window.counts(now);
                 snapshot.state = BreakerState::Closed;
-                snapshot.failures_in_a_row = *failures_in_a_row;
+                snapshot.failures_in_a_row = failures_in_a_row;
                 snapshot.recent_requests = requests;
                 snapshot.recent_failures = failures;
             }
@@ -140,12 +185,17 @@ impl Core {
         }
     }
 
-    fn step(&mut self, event: &Event) {
+    fn step(&mut self, event: &Event<'_>) {
         let now = self.latest;
         match (&mut self.state, event) {
-            // An open period gives no permits, so none of it can come back.
+            // An open period gives no permits, so none of it can come back; what closed ones count
+            // elsewhere is nothing to probes.
             (State::Closed { .. }, Event::Ask | Event::Abandoned)
-            | (State::Open { .. }, Event::Finished(..) | Event::Abandoned) => {}
+            | (State::Open { .. }, Event::Finished(..) | Event::Abandoned)
+            | (State::Open { .. } | State::HalfOpen { .. }, Event::Succeeded(_)) => {}
+            (State::Closed { failures_in_a_row, window }, Event::Succeeded(successes)) => {
+                take(failures_in_a_row, window, successes);
+            }
             (State::Closed { failures_in_a_row, window }, Event::Finished(Outcome::Success, _)) => {
                 *failures_in_a_row = 0;
                 window.count(false, now);
@@ -185,8 +235,8 @@ impl Core {
     }
 
     fn enter(&mut self, state: State) {
+        self.period = self.period.next(matches!(state, State::Closed { .. }));
         self.state = state;
-        self.period += 1;
     }
 
     fn probes(&self) -> u32 {
@@ -195,7 +245,15 @@ impl Core {
 }
 
 fn closed(settings: &Settings) -> State {
-    State::Closed { failures_in_a_row: 0, window: Window::new(settings.window) }
+    State::Closed { failures_in_a_row: 0, window: Window::new(Ruler::new(settings.window)) }
+}
+
+/// A success since the last failure ends the row; it does not matter which.
+fn take(failures_in_a_row: &mut u32, window: &mut Window, successes: &Window) {
+    if !successes.is_empty() {
+        *failures_in_a_row = 0;
+        window.merge(successes);
+    }
 }
 
 /// Only a failure asks this: a success never opens a breaker.

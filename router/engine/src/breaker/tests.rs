@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -25,7 +27,12 @@ impl Trial {
     }
 
     fn call(&self, outcome: Outcome) {
-        self.admit().expect("must admit").record(outcome, self.now, u64::MAX);
+        let permit = self.admit().expect("must admit");
+        self.record(permit, outcome, u64::MAX);
+    }
+
+    fn record(&self, permit: Permit, outcome: Outcome, jitter: u64) {
+        self.breaker.record(permit, outcome, self.now, jitter);
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -113,7 +120,7 @@ fn it_admits_exactly_the_probes() {
     assert!(trial.admit().is_none());
     assert_eq!(trial.snapshot().probes_under_way, 3);
     for permit in permits {
-        permit.record(Outcome::Success, trial.now, 0);
+        trial.record(permit, Outcome::Success, 0);
     }
     assert_eq!(trial.snapshot().state, BreakerState::Closed);
 }
@@ -172,10 +179,10 @@ fn calls_that_started_before_it_opened_say_nothing_about_later() {
     let probe = trial.admit().expect("must admit a probe");
     for (index, permit) in late.into_iter().enumerate() {
         let outcome = if index % 2 == 0 { Outcome::Success } else { Outcome::Failure };
-        permit.record(outcome, trial.now, 0);
+        trial.record(permit, outcome, 0);
     }
     assert_eq!((trial.snapshot().state, trial.snapshot().probes_under_way), (BreakerState::HalfOpen, 1));
-    probe.record(Outcome::Success, trial.now, 0);
+    trial.record(probe, Outcome::Success, 0);
     for _ in 0..2 {
         trial.call(Outcome::Success);
     }
@@ -189,7 +196,7 @@ fn a_probe_that_outlives_its_half_open_period_says_nothing_about_the_next() {
     trial.call(Outcome::Failure);
     trial.now += seconds(10);
     let probe = trial.admit().expect("must admit a probe");
-    late.record(Outcome::Failure, trial.now, 0);
+    trial.record(late, Outcome::Failure, 0);
     assert_eq!(trial.snapshot().state, BreakerState::HalfOpen);
     drop(probe);
     assert_eq!(trial.snapshot().probes_under_way, 0);
@@ -283,7 +290,7 @@ proptest! {
                 }
                 Step::Finish { which, failed, jitter } if !permits.is_empty() => {
                     let outcome = if failed { Outcome::Failure } else { Outcome::Success };
-                    permits.swap_remove(which % permits.len()).record(outcome, trial.now, jitter);
+                    trial.record(permits.swap_remove(which % permits.len()), outcome, jitter);
                 }
                 Step::Drop { which } if !permits.is_empty() => drop(permits.swap_remove(which % permits.len())),
                 Step::Finish { .. } | Step::Drop { .. } => {}

@@ -80,7 +80,7 @@ impl Upstreams {
 
     /// Whether an upstream has its key and its breaker admits a call; takes no probe.
     pub fn standing(&self, upstream: &Upstream) -> Standing {
-        let available = self.has_key(upstream) && self.snapshot(upstream).admits;
+        let available = self.has_key(upstream) && upstream.breaker.admits(self.started.elapsed());
         Standing { tier: upstream.candidate.tier, available }
     }
 
@@ -104,9 +104,9 @@ impl Upstreams {
         upstream.breaker.admit(self.started.elapsed())
     }
 
-    /// Tells the breaker how a call ended.
-    pub fn record(&self, permit: Permit, outcome: Outcome) {
-        permit.record(outcome, self.started.elapsed(), rand::random());
+    /// Tells an upstream's breaker how a call that it admitted has ended.
+    pub fn record(&self, upstream: &Upstream, permit: Permit, outcome: Outcome) {
+        upstream.breaker.record(permit, outcome, self.started.elapsed(), rand::random());
     }
 
     /// State of an upstream's breaker now.

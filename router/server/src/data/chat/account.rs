@@ -92,8 +92,8 @@ impl Account {
         let candidate = &self.upstream.candidate;
         self.plane.metrics.upstream(&candidate.name, end.as_str());
         match end {
-            End::Complete => self.plane.upstreams.record(permit, Outcome::Success),
-            End::Broken => self.plane.upstreams.record(permit, Outcome::Failure),
+            End::Complete => self.plane.upstreams.record(&self.upstream, permit, Outcome::Success),
+            End::Broken => self.plane.upstreams.record(&self.upstream, permit, Outcome::Failure),
             End::Refused | End::Abandoned => drop(permit),
         }
         if end == End::Complete || usage.is_some() {

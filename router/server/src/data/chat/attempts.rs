@@ -98,7 +98,7 @@ impl<'a> Tries<'a> {
 
     fn failed(&mut self, upstream: &'a Upstream, permit: Permit, failure: Failure) {
         let name = &upstream.candidate.name;
-        self.plane.upstreams.record(permit, Outcome::Failure);
+        self.plane.upstreams.record(upstream, permit, Outcome::Failure);
         self.plane.metrics.upstream(name, failure.as_str());
         let status = failure.status().map(|status| status.as_u16());
         tracing::warn!(candidate = %name, failure = failure.as_str(), status, "upstream failed");
