@@ -4,13 +4,15 @@
 //! threshold rises, so the largest threshold whose upper confidence bound keeps the promise keeps it with that
 //! confidence (Bates, Angelopoulos, Lei, Malik, Jordan, "Distribution-free, risk-controlling prediction sets", J. ACM
 //! 2021, theorem 2.1).
+//!
+//! Thresholds stand in artifacts, whose bytes must not depend on the machine: exp and log are those of the crate `libm`.
 
 use serde::{Deserialize, Serialize};
 
 mod binomial;
 mod coverage;
 
-pub use coverage::{CoverageCounts, Covered};
+pub use coverage::{COVERAGE_ALPHA, COVERAGE_MARGIN, CoverageCounts, Covered};
 
 /// Bins of a [`RegretHistogram`].
 pub const BINS: usize = 120;
@@ -68,12 +70,12 @@ fn is_below(observations: u64, sum: f64, mean: f64, delta: f64) -> bool {
     let hoeffding = -count * divergence(seen, mean);
     // The bound of Bentkus: e times the chance of a binomial count as small.
     let bentkus = 1.0 + binomial::ln_at_most(observations, sum.ceil(), mean);
-    hoeffding.min(bentkus) <= delta.ln()
+    hoeffding.min(bentkus) <= libm::log(delta)
 }
 
 /// Kullback-Leibler divergence of two coins.
 fn divergence(seen: f64, mean: f64) -> f64 {
-    let part = |share: f64, of: f64| if share > 0.0 { share * (share / of).ln() } else { 0.0 };
+    let part = |share: f64, of: f64| if share > 0.0 { share * libm::log(share / of) } else { 0.0 };
     part(seen, mean) + part(1.0 - seen, 1.0 - mean)
 }
 

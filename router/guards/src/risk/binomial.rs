@@ -21,12 +21,13 @@ pub(super) fn ln_at_most(trials: u64, successes: f64, chance: f64) -> f64 {
 
 /// The logarithm of the regularised incomplete beta function, by its continued fraction (Numerical Recipes, 6.4).
 fn ln_beta_share(a: f64, b: f64, x: f64) -> f64 {
-    let ln_front = libm::lgamma(a + b) - libm::lgamma(a) - libm::lgamma(b) + a * x.ln() + b * (1.0 - x).ln();
+    let ln_front =
+        libm::lgamma(a + b) - libm::lgamma(a) - libm::lgamma(b) + a * libm::log(x) + b * libm::log(1.0 - x);
     if x < (a + 1.0) / (a + b + 2.0) {
-        ln_front + (fraction(a, b, x) / a).ln()
+        ln_front + libm::log(fraction(a, b, x) / a)
     } else {
-        let rest = (ln_front + (fraction(b, a, 1.0 - x) / b).ln()).exp();
-        (1.0 - rest).max(0.0).ln()
+        let rest = libm::exp(ln_front + libm::log(fraction(b, a, 1.0 - x) / b));
+        libm::log((1.0 - rest).max(0.0))
     }
 }
 
