@@ -20,6 +20,7 @@ pub mod network;
 pub mod novelty;
 pub mod numerics;
 pub mod schema;
+pub mod simd;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(feature = "token-table")]

@@ -5,6 +5,12 @@
 //! candidate's state with the request's signals, which is not kept, and two heads on the state it leads to.
 
 pub mod conversation;
+mod kernel;
 pub mod network;
+mod overlap;
+pub mod query;
+pub mod ranker;
 pub mod schema;
+pub mod select;
+pub mod store;
 pub mod stream;
