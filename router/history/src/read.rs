@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use rusqlite::types::FromSqlError;
+use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tinydancer_guards::{Evidence, TripCause};
 
@@ -196,7 +196,7 @@ fn outcome_of(row: &Row<'_>, decision_id: &str) -> rusqlite::Result<Option<Outco
 }
 
 fn decision_of(row: &Row<'_>) -> rusqlite::Result<Decision> {
-    let statistics = row.get_ref(9)?.as_blob()?.chunks_exact(4);
+    let statistics = statistics_of(row.get_ref(9)?.as_blob()?)?;
     let shadow_digest: Option<String> = row.get(10)?;
     let shadow = shadow_digest
         .map(|digest| {
@@ -213,12 +213,19 @@ fn decision_of(row: &Row<'_>) -> rusqlite::Result<Decision> {
         score: row.get(6)?,
         uncertainty: row.get(7)?,
         good_enough: row.get(8)?,
-        statistics: statistics
-            .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-            .collect(),
+        statistics,
         shadow,
         // Null: decided before there was exploration.
         propensity: row.get::<_, Option<f32>>(13)?.unwrap_or(1.0),
         explored: row.get::<_, Option<bool>>(14)?.unwrap_or(false),
     })
+}
+
+fn statistics_of(bytes: &[u8]) -> rusqlite::Result<Vec<f32>> {
+    let (numbers, rest) = bytes.as_chunks();
+    if rest.is_empty() {
+        return Ok(numbers.iter().copied().map(f32::from_le_bytes).collect());
+    }
+    let cause = format!("statistics must be whole numbers of four bytes, not {} bytes", bytes.len());
+    Err(rusqlite::Error::FromSqlConversionFailure(9, Type::Blob, cause.into()))
 }

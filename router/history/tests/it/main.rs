@@ -4,6 +4,7 @@
 mod archive;
 mod corruption;
 mod disk_full;
+mod earlier_system;
 mod kill;
 mod pairs;
 mod queue;
