@@ -1,0 +1,106 @@
+//! What is measured of the engine, each beside the peer's row of the same work.
+
+mod breaker;
+mod history;
+mod tier;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Instant;
+
+use anyhow::Result;
+use tinydancer_compare::measure::{Operation, repeat};
+
+/// What is measured, and what bounds it.
+#[derive(Default)]
+pub(crate) struct Rows {
+    pub(crate) rows: Vec<Row>,
+    /// By the names that rows know them by.
+    pub(crate) bounds: BTreeMap<String, Operation>,
+}
+
+/// One line of the table.
+pub(crate) struct Row {
+    pub(crate) name: String,
+    /// The peer's row.
+    pub(crate) peer: Option<String>,
+    pub(crate) operation: Operation,
+    pub(crate) figure: Figure,
+    pub(crate) bounds: Bounded,
+}
+
+/// What is told of a row.
+pub(crate) enum Figure {
+    /// The median of its turns.
+    Median,
+    /// A quantile of its calls, each of which has a clock of its own.
+    Quantile { share: f64, calls: Rc<RefCell<Vec<f64>>> },
+}
+
+/// What bounds a row.
+#[derive(Default)]
+pub(crate) struct Bounded {
+    /// Bounds that are added up: all of their work has to be done.
+    pub(crate) measured: Vec<String>,
+    /// A bound of one vector operation, and how many there are.
+    pub(crate) counted: Option<(String, f64)>,
+}
+
+impl Bounded {
+    /// In nanoseconds, from what was measured of the bounds by name.
+    pub(crate) fn of(&self, bounds: &BTreeMap<String, f64>) -> tinydancer_compare::report::Bounds {
+        let limit = self.measured.iter().map(|name| bounds.get(name)).sum::<Option<f64>>();
+        let counted = self.counted.as_ref().and_then(|(name, count)| Some(bounds.get(name)? * count));
+        tinydancer_compare::report::Bounds { limit: limit.filter(|_| !self.measured.is_empty()), counted }
+    }
+}
+
+impl Row {
+    /// A row that nothing is beside.
+    pub(crate) fn new(name: impl Into<String>, operation: Operation) -> Self {
+        Self { name: name.into(), peer: None, operation, figure: Figure::Median, bounds: Bounded::default() }
+    }
+
+    /// Beside a row of the peers.
+    pub(crate) fn beside(mut self, peer: impl Into<String>) -> Self {
+        self.peer = Some(peer.into());
+        self
+    }
+}
+
+/// Two rows of the same calls: the median of their times, and what 99 of 100 stay within.
+fn quantiles<T: 'static>(name: &str, mut operation: impl FnMut(usize) -> T + 'static) -> [Row; 2] {
+    let calls = Rc::new(RefCell::new(Vec::new()));
+    let known = Rc::clone(&calls);
+    let timed = repeat(move |number| {
+        let begin = Instant::now();
+        std::hint::black_box(operation(number));
+        known.borrow_mut().push(begin.elapsed().as_nanos() as f64);
+    });
+    let mut half = Row::new(format!("{name}/p50"), Operation::new(timed));
+    half.figure = Figure::Quantile { share: 0.5, calls: Rc::clone(&calls) };
+    // Its calls are those of the row above.
+    let mut most = Row::new(format!("{name}/p99"), Operation::new(|_| std::time::Duration::from_nanos(1)));
+    most.figure = Figure::Quantile { share: 0.99, calls };
+    [half, most]
+}
+
+/// Every row whose name begins with one of these; all without any. `folder` is where files may be written.
+pub(crate) fn all(folder: &Path, names: &[String]) -> Result<Rows> {
+    let mut all = Rows::default();
+    tier::add(&mut all)?;
+    breaker::add(&mut all);
+    history::add(&mut all, folder)?;
+    let is_asked =
+        |name: &String| names.is_empty() || names.iter().any(|begin| name.starts_with(begin.as_str()));
+    all.rows.retain(|row| is_asked(&row.name));
+    let needed: Vec<&String> = all
+        .rows
+        .iter()
+        .flat_map(|row| row.bounds.measured.iter().chain(row.bounds.counted.iter().map(|(name, _)| name)))
+        .collect();
+    all.bounds.retain(|name, _| needed.contains(&name));
+    Ok(all)
+}

@@ -1,0 +1,101 @@
+//! The tier decision: the network alone on five pieces of evidence, a shipped model on features that were read, and from
+//! raw text.
+
+use std::fs;
+use std::hint::black_box;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use tinydancer_compare::inputs::{self, Numbers};
+use tinydancer_compare::measure::Operation;
+use tinydancer_engine::Model;
+use tinydancer_engine::decision::DecisionRule;
+use tinydancer_engine::evidence::{Evidence, Source};
+use tinydancer_engine::fastgrnn::CellWeights;
+use tinydancer_engine::features::{Features, STATISTICS};
+use tinydancer_engine::network::{Network, NetworkWeights};
+
+use super::{Row, Rows, quantiles};
+
+/// Texts that take turns.
+const TEXTS: usize = 256;
+/// The model that is shipped for requests with tags.
+const MODEL: &str = "general-tags.safetensors";
+const TAGS: [(&str, &str); 2] = [("task", "question-answering"), ("subject", "mathematics")];
+const RULE: DecisionRule = DecisionRule::Risk { permille: 50 };
+
+pub(crate) fn add(all: &mut Rows) -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models").join(MODEL);
+    let bytes = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
+    let model = Model::from_bytes(&bytes)?;
+    all.rows.push(Row::new("tier/network-5-steps", network()));
+    all.rows.push(Row::new("tier/decision", decision(model.clone())));
+    let texts = inputs::texts(TEXTS);
+    let mut features = Features::default();
+    all.rows.extend(quantiles("tier/text-500", move |number| {
+        features.extract_into(black_box(&texts[number % TEXTS]), TAGS);
+        let score = model.score(&features);
+        score.map(|score| model.decide(&score, &RULE))
+    }));
+    Ok(())
+}
+
+/// Initial state, five steps and the heads.
+fn network() -> Operation {
+    let mut numbers = Numbers::new(5);
+    let network = Network::new(&weights(&mut numbers));
+    let requests: Vec<([f32; STATISTICS], [Evidence; 5])> = (0..inputs::QUERIES)
+        .map(|_| (row(&mut numbers, 1.0), [0; 5].map(|_| evidence(&mut numbers))))
+        .collect();
+    Operation::of(move |number| {
+        let (statistics, evidence) = &requests[number % inputs::QUERIES];
+        network.logits(black_box(statistics), black_box(evidence).iter().copied())
+    })
+}
+
+/// Look-ups, network, calibration and the rule, on features that were read before.
+fn decision(model: Model) -> Operation {
+    let requests: Vec<Features> =
+        inputs::texts(inputs::QUERIES).iter().map(|text| Features::extract(text, TAGS)).collect();
+    Operation::of(move |number| {
+        let score = model.score(black_box(&requests[number % inputs::QUERIES]));
+        score.map(|score| model.decide(&score, &RULE))
+    })
+}
+
+fn evidence(numbers: &mut Numbers) -> Evidence {
+    let value = numbers.next_between(1.0);
+    Evidence {
+        source: Source::Tag,
+        value,
+        good_enough: numbers.next_share(),
+        weight: 8.0 * numbers.next_share(),
+    }
+}
+
+fn weights(numbers: &mut Numbers) -> NetworkWeights {
+    NetworkWeights {
+        statistics_mean: row(numbers, 1.0),
+        statistics_std: [1.0; STATISTICS],
+        h0_weight: matrix(numbers, 0.3),
+        h0_bias: row(numbers, 0.3),
+        cell: CellWeights {
+            w: matrix(numbers, 0.5),
+            u: matrix(numbers, 0.5),
+            bias_gate: row(numbers, 1.0),
+            bias_update: row(numbers, 1.0),
+            zeta: 1.0,
+            nu: -4.0,
+        },
+        head_weight: matrix(numbers, 0.7),
+        head_bias: row(numbers, 0.5),
+    }
+}
+
+fn row<const N: usize>(numbers: &mut Numbers, size: f32) -> [f32; N] {
+    [0.0; N].map(|_| numbers.next_between(size))
+}
+
+fn matrix<const N: usize, const M: usize>(numbers: &mut Numbers, size: f32) -> [[f32; N]; M] {
+    [[0.0; N]; M].map(|_| row(numbers, size))
+}
