@@ -7,6 +7,10 @@
 //! h_t = z_t * h_(t-1) + (sigmoid(zeta) * (1 - z_t) + sigmoid(nu)) * c_t
 //! ```
 
+mod low_rank;
+
+pub use low_rank::{LowRankCell, LowRankWeights};
+
 use crate::numerics::{sigmoid, tanh};
 
 /// The weights of a cell with `I` inputs and `H` hidden units.
@@ -58,16 +62,27 @@ impl<const I: usize, const H: usize> Cell<I, H> {
         let mut sums = [0.0; H];
         accumulate(&mut sums, &self.w_by_input, input);
         accumulate(&mut sums, &self.u_by_input, state);
-        let (mut gates, mut updates) = (sums, sums);
-        for (gate, bias) in gates.iter_mut().zip(&self.bias_gate) {
-            *gate = sigmoid(*gate + bias);
-        }
-        for (update, bias) in updates.iter_mut().zip(&self.bias_update) {
-            *update = tanh(*update + bias);
-        }
-        for ((hidden, gate), update) in state.iter_mut().zip(gates).zip(updates) {
-            *hidden = gate * *hidden + (self.zeta * (1.0 - gate) + self.nu) * update;
-        }
+        finish(&sums, [&self.bias_gate, &self.bias_update], [self.zeta, self.nu], state);
+    }
+}
+
+/// From the sums `a_t` to the new state: both biases, and zeta and nu after their sigmoid.
+#[inline]
+fn finish<const H: usize>(
+    sums: &[f32; H],
+    [bias_gate, bias_update]: [&[f32; H]; 2],
+    [zeta, nu]: [f32; 2],
+    state: &mut [f32; H],
+) {
+    let (mut gates, mut updates) = (*sums, *sums);
+    for (gate, bias) in gates.iter_mut().zip(bias_gate) {
+        *gate = sigmoid(*gate + bias);
+    }
+    for (update, bias) in updates.iter_mut().zip(bias_update) {
+        *update = tanh(*update + bias);
+    }
+    for ((hidden, gate), update) in state.iter_mut().zip(gates).zip(updates) {
+        *hidden = gate * *hidden + (zeta * (1.0 - gate) + nu) * update;
     }
 }
 

@@ -9,6 +9,7 @@ pub mod calibrate;
 pub mod candidate;
 mod cell;
 pub mod checkpoint;
+pub mod compress;
 pub mod corpus;
 pub mod data;
 pub mod distil;

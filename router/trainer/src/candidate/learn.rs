@@ -4,6 +4,7 @@ use super::network::{Memory, PARAMETERS, Parameters};
 use super::trace::{Event, Trace};
 use crate::adamw::AdamW;
 use crate::calibrate::logistic_loss;
+use crate::compress::{Constraint, Keeper};
 use crate::random::Random;
 
 /// Traces of a step of the optimiser.
@@ -22,12 +23,15 @@ pub struct Course {
     pub decay: f64,
     /// What the network remembers.
     pub memory: Memory,
+    /// What W and U may be.
+    pub constraint: Constraint,
 }
 
 /// Trains a network on traces whose inputs are scaled.
 pub fn learn(traces: &[Trace], course: Course, random: &mut Random) -> Parameters {
     let mut parameters = Parameters::random(mean_success(traces), course.memory, random);
     let mut optimiser = AdamW::new(Parameters::decayed(), course.decay);
+    let mut keeper = Keeper::new(course.constraint, Parameters::matrices());
     let mut order: Vec<usize> = (0..traces.len()).collect();
     for epoch in 0..course.epochs {
         random.shuffle(&mut order);
@@ -35,7 +39,10 @@ pub fn learn(traces: &[Trace], course: Course, random: &mut Random) -> Parameter
         let rate = course.rate * (0.1 + 0.45 * (1.0 + libm::cos(std::f64::consts::PI * progress)));
         for batch in order.chunks(BATCH) {
             let gradient = batch_gradient(&parameters, traces, batch);
-            parameters.change(|values| optimiser.step(values, &gradient, rate));
+            parameters.change(|values| {
+                optimiser.step(values, &gradient, rate);
+                keeper.hold(values, epoch, course.epochs);
+            });
         }
     }
     parameters
@@ -81,9 +88,16 @@ fn successes(trace: &Trace) -> impl Iterator<Item = f64> + Clone {
 mod tests {
     use super::*;
     use crate::candidate::{Normalisation, synthetic};
+    use crate::compress::Factors;
 
     const TRACES: usize = 200;
-    const EPOCHS: usize = 20;
+    const COURSE: Course = Course {
+        epochs: 20,
+        rate: 0.02,
+        decay: 0.01,
+        memory: Memory::Recurrent,
+        constraint: Constraint::Free,
+    };
     const SEEDS: usize = 3;
 
     /// Trains the network with each memory on synthetic traces and returns the held-out losses.
@@ -92,7 +106,7 @@ mod tests {
         let normalisation = Normalisation::fit(&training);
         let (training, held_out) = (normalisation.apply(&training), normalisation.apply(&held_out));
         [Memory::Recurrent, Memory::GatesOnly, Memory::Nothing].map(|memory| {
-            let course = Course { epochs: EPOCHS, rate: 0.02, decay: 0.01, memory };
+            let course = Course { memory, ..COURSE };
             mean_loss(&learn(&training, course, &mut Random::stream(seed, 5)), &held_out)
         })
     }
@@ -110,5 +124,33 @@ mod tests {
             // Each gap was at least half as large again over ten seeds.
             assert!(gates_only - recurrent > 0.03 && nothing - recurrent > 0.05, "seed {seed}");
         }
+    }
+
+    #[test]
+    fn compressed_networks_keep_their_constraint_and_still_beat_one_without_a_state() {
+        let (training, held_out) = (synthetic(TRACES, 1), synthetic(TRACES / 2, 1001));
+        let normalisation = Normalisation::fit(&training);
+        let (training, held_out) = (normalisation.apply(&training), normalisation.apply(&held_out));
+        let constraints = [Constraint::Sparse(0.3), Constraint::LowRank(4)];
+        let learned = crate::folds::parallel(2, 2, |index| {
+            let course = Course { constraint: constraints[index], ..COURSE };
+            learn(&training, course, &mut Random::stream(1, 5))
+        });
+        let nothing = Course { memory: Memory::Nothing, ..COURSE };
+        let nothing = mean_loss(&learn(&training, nothing, &mut Random::stream(1, 5)), &held_out);
+        for (parameters, constraint) in learned.iter().zip(constraints) {
+            let loss = mean_loss(parameters, &held_out);
+            println!(
+                "synthetic traces: log loss {loss:.4} with {constraint:?}, {nothing:.4} without a state"
+            );
+            assert!(loss < nothing - 0.03, "{constraint:?}");
+        }
+        let numbers = |rows: &[f32]| rows.iter().filter(|number| **number != 0.0).count();
+        let sparse = learned[0].weights(normalisation).cell;
+        assert_eq!([numbers(sparse.w.as_flattened()), numbers(sparse.u.as_flattened())], [58, 77]);
+        let narrow = learned[1].weights(normalisation).cell;
+        let wide: Vec<f64> = narrow.u.as_flattened().iter().map(|number| f64::from(*number)).collect();
+        let nearest = Factors::nearest(&wide, 16, 4).product();
+        assert!(wide.iter().zip(nearest).all(|(one, other)| (one - other).abs() < 1e-6));
     }
 }

@@ -7,6 +7,7 @@ use super::beta;
 use super::trace::{Event, Normalisation, Target, Trace};
 use crate::calibrate::logistic_loss;
 use crate::cell::{self, add_scaled, dot, fill};
+use crate::compress::Matrix;
 use crate::ngram::logistic;
 use crate::random::Random;
 
@@ -57,6 +58,12 @@ impl Parameters {
     pub fn decayed() -> Vec<bool> {
         let matrices = [CELL.w()..CELL.bias_gate(), HEAD_WEIGHT..HEAD_BIAS];
         (0..PARAMETERS).map(|index| matrices.iter().any(|matrix| matrix.contains(&index))).collect()
+    }
+
+    /// W and U, which may be held sparse or of low rank.
+    pub fn matrices() -> Vec<Matrix> {
+        let w = Matrix { place: CELL.w()..CELL.u(), columns: INPUTS };
+        vec![w, Matrix { place: CELL.u()..CELL.bias_gate(), columns: HIDDEN }]
     }
 
     /// The numbers, for the optimiser; what the network has no memory for is 0 again afterwards.
