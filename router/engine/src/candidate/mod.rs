@@ -10,6 +10,8 @@ pub mod network;
 mod overlap;
 pub mod query;
 pub mod ranker;
+#[cfg(test)]
+mod reference;
 pub mod schema;
 pub mod select;
 pub mod store;

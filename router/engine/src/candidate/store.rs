@@ -355,3 +355,6 @@ impl<const I: usize, const H: usize, const N: usize> Ranker<I, H, N> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
