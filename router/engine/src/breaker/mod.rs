@@ -9,6 +9,8 @@
 //! count at a place of the thread's own. A failure and everything that is not closed go through
 //! the state machine of `core`, one at a time; the word says what that machine decided.
 
+#[cfg(test)]
+mod against_core;
 mod core;
 #[cfg(test)]
 mod interleavings;

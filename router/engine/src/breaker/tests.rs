@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const fn seconds(seconds: u64) -> Duration {
+pub(super) const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
@@ -123,6 +123,31 @@ fn it_admits_exactly_the_probes() {
         trial.record(permit, Outcome::Success, 0);
     }
     assert_eq!(trial.snapshot().state, BreakerState::Closed);
+}
+
+#[test]
+fn successes_from_before_it_opened_are_no_probes() {
+    let mut trial = Trial::new(Settings::default());
+    for _ in 0..1000 {
+        trial.call(Outcome::Success);
+    }
+    trial.fail_until_open();
+    trial.now += seconds(5);
+    trial.call(Outcome::Success);
+    assert_eq!(trial.snapshot().state, BreakerState::HalfOpen);
+}
+
+#[test]
+fn errors_that_are_the_callers_own_neither_open_it_nor_use_up_a_probe() {
+    let settings = Settings { consecutive_failures: 1, half_open_probes: 1, ..Settings::default() };
+    for trial in [Trial::new(settings), Trial::half_open(settings)] {
+        for _ in 0..100 {
+            drop(trial.admit().expect("must admit"));
+        }
+        let opened = trial.snapshot().opened;
+        trial.call(Outcome::Success);
+        assert_eq!((trial.snapshot().state, trial.snapshot().opened), (BreakerState::Closed, opened));
+    }
 }
 
 #[test]
@@ -252,7 +277,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn any_settings() -> impl Strategy<Value = Settings> {
+pub(super) fn any_settings() -> impl Strategy<Value = Settings> {
     (0_u32..6, 0_u16..=1000, 0_u32..10, 0_u64..15_000, 0_u32..8, 0_u32..60, 0_u32..5).prop_map(
         |(consecutive_failures, failure_rate_permille, minimum_requests, window, open, most, probes)| {
             Settings {
