@@ -7,13 +7,15 @@ mod table;
 use std::path::PathBuf;
 
 use clap::Args;
+use tinydancer_engine::Model;
 use tinydancer_trainer::data::Paired;
+use tinydancer_trainer::embeddings::Embeddings;
 use tinydancer_trainer::scoreboard::{
-    Embeddings, Partition, Settings, Subject, frontier as measure_frontier, scoreboard, units,
+    Partition, Settings, Subject, View, frontier as measure_frontier, scoreboard, units,
 };
 
 use crate::files;
-use crate::selection::{Evidence, Rows, progress};
+use crate::selection::{Embedder, Evidence, Rows, progress};
 
 /// Measure how well a model routes, out-of-fold with 95 % bootstrap intervals, beside random, prompt length, n-gram
 /// regression, nearest neighbours, the seed's five features and the oracle.
@@ -21,7 +23,8 @@ use crate::selection::{Evidence, Rows, progress};
 pub(crate) struct Evaluate {
     #[command(flatten)]
     rows: Rows,
-    /// What the model looks at beside prompt statistics: `ngram` or `ngram,tags`. Left out: both ways if rows have tags.
+    /// What the model looks at beside prompt statistics: `ngram`, and with it `tags`, `embedding` or both. Left out:
+    /// without and with tags if rows have any; embeddings are for the baselines and for a `--model` that reads them.
     #[arg(long, value_enum, value_delimiter = ',')]
     evidence: Vec<Evidence>,
     /// Seeds, joined by commas; each deals the folds and trains anew.
@@ -33,20 +36,19 @@ pub(crate) struct Evaluate {
     /// Fold by the values of this tag, such as `subject`: no row is asked about by a model that has seen its topic.
     #[arg(long, value_name = "TAG")]
     leave_out: Option<String>,
-    /// Score the rows with this artifact instead of training in folds. With `--evidence ngram` tags are withheld.
+    /// Score the rows with this artifact instead of training in folds. What `--evidence` does not
+    /// name is withheld.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Embeddings of the prompts (.safetensors, one F16 or F32 tensor; row i belongs to line i of the data file), for
-    /// the baselines that need them.
-    #[arg(long, value_name = "FILE")]
-    embeddings: Option<PathBuf>,
+    #[command(flatten)]
+    embedder: Embedder,
     /// What a call to Powerful costs, in calls to Lightweight.
     #[arg(long, default_value_t = 100.0, value_parser = price_ratio)]
     price_ratio: f64,
     /// Models with what a call to each costs, joined by commas, such as `cheap=0.3,powerful=10,third=1.5`, for rows
     /// that grade more than two: the frontier of cost and quality of routing among pairs of them. `cheap`
     /// and `powerful` may stand without a price where rows hold `usd_cheap` and `usd_powerful`.
-    #[arg(long, value_name = "NAME=PRICE", value_delimiter = ',', conflicts_with_all = ["model", "embeddings", "svg", "lightweight", "powerful"])]
+    #[arg(long, value_name = "NAME=PRICE", value_delimiter = ',', conflicts_with_all = ["model", "embeddings", "token_table", "svg", "lightweight", "powerful"])]
     candidates: Vec<String>,
     /// Leave the baselines out.
     #[arg(long)]
@@ -75,11 +77,13 @@ impl Evaluate {
         }
         let model = self.model.as_deref().map(files::read_model).transpose()?;
         let Paired { rows, places, left_out } = self.rows.load()?;
-        let embeddings =
-            self.embeddings.as_deref().map(|path| Embeddings::load(path, &places)).transpose()?;
+        let embeddings = self.embedder.load(&rows, &places)?;
         let views = self.views(rows.iter().any(|row| row.tags().next().is_some()))?;
         let subject = match &model {
-            Some((_, model)) => Subject::Artifact { model, tags: views.contains(&true) },
+            Some((_, model)) => {
+                let view = self.view_of(model, &views, embeddings.as_ref())?;
+                Subject::Artifact { model, view }
+            }
             None => Subject::Trained { views: &views },
         };
         let settings = self.settings();
@@ -91,7 +95,7 @@ impl Evaluate {
         }
         if embeddings.is_none() && !self.only {
             println!(
-                "\nkNN is left out: give the embeddings of the prompts with --embeddings FILE to see it."
+                "\nkNN is left out: give the embeddings of the prompts with --embeddings FILE or --token-table DIR to see it."
             );
         }
         if let Some(path) = &self.json {
@@ -108,10 +112,10 @@ impl Evaluate {
         let graded = self.rows.load_graded()?;
         let candidates = frontier::candidates(&self.candidates, &graded)?;
         let tagged = graded.iter().any(|graded| !graded.task.is_empty() || !graded.subject.is_empty());
-        let tags = self.views(tagged)?.contains(&true);
+        let tags = self.views(tagged)?.iter().any(|view| view.tags);
         let settings = Settings { baselines: false, ..self.settings() };
         let pairs = candidates.len() * (candidates.len() - 1) / 2;
-        let views = [tags];
+        let views = [View { tags, embedding: false }];
         let progress =
             progress("evaluate", pairs * units(Subject::Trained { views: &views }, None, &settings));
         let found = measure_frontier(&graded, &candidates, tags, &settings, &progress)?;
@@ -133,16 +137,38 @@ impl Evaluate {
         }
     }
 
-    /// Whether tags are shown, for each way to look at a prompt that is asked for.
-    fn views(&self, tagged: bool) -> anyhow::Result<Vec<bool>> {
+    /// The ways to look at a prompt that are asked for.
+    fn views(&self, tagged: bool) -> anyhow::Result<Vec<View>> {
+        let view = |tags| View { tags, embedding: self.evidence.contains(&Evidence::Embedding) };
         if self.evidence.is_empty() {
-            return Ok(if tagged { vec![false, true] } else { vec![false] });
+            let tags: &[bool] = if tagged { &[false, true] } else { &[false] };
+            return Ok(tags.iter().copied().map(view).collect());
         }
-        anyhow::ensure!(
-            self.evidence.contains(&Evidence::Ngram),
-            "--evidence must contain ngram: tags alone say nothing about a prompt without any"
-        );
-        Ok(vec![self.evidence.contains(&Evidence::Tags)])
+        Evidence::check(&self.evidence, &self.embedder)?;
+        Ok(vec![view(self.evidence.contains(&Evidence::Tags))])
+    }
+
+    /// What an artifact is shown: all there is, unless less is asked for. Embeddings must be those it was made with.
+    fn view_of(
+        &self,
+        model: &Model,
+        views: &[View],
+        embeddings: Option<&Embeddings>,
+    ) -> anyhow::Result<View> {
+        let asked_for = self.evidence.is_empty() || self.evidence.contains(&Evidence::Embedding);
+        let read = model.embedding_space().zip(embeddings).filter(|_| asked_for);
+        if let Some((space, embeddings)) = read {
+            anyhow::ensure!(
+                (space.name.as_str(), space.dimensions) == (embeddings.name(), embeddings.dimensions()),
+                "the model reads embeddings of {} ({} numbers), not of {} ({}): give those, name them with \
+                 --embedding-name, or withhold them with --evidence ngram",
+                space.name,
+                space.dimensions,
+                embeddings.name(),
+                embeddings.dimensions()
+            );
+        }
+        Ok(View { tags: views.iter().any(|view| view.tags), embedding: read.is_some() })
     }
 }
 

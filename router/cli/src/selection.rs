@@ -2,10 +2,15 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use tinydancer_trainer::data::{self, Graded, LIGHTWEIGHT, POWERFUL, Pair, Paired, Selection};
+use tinydancer_engine::token_table::TokenTable;
+use tinydancer_trainer::data::{self, Graded, LIGHTWEIGHT, POWERFUL, Pair, Paired, Row, Selection};
+use tinydancer_trainer::embeddings::Embeddings;
 use tinydancer_trainer::fit::Recipe;
 use tinydancer_trainer::progress::Progress;
+
+use crate::files;
 
 /// Which rows, which evidence, which random numbers.
 #[derive(Args)]
@@ -61,14 +66,69 @@ pub(crate) enum Evidence {
     Ngram,
     /// Counted outcomes of the request's tags.
     Tags,
+    /// Counted outcomes of prompts with a similar embedding, and scores linear in it.
+    Embedding,
+}
+
+impl Evidence {
+    /// Refuses evidence that cannot be had: no n-grams, or an embedding that comes from nowhere.
+    pub(crate) fn check(kinds: &[Self], embedder: &Embedder) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            kinds.contains(&Self::Ngram),
+            "--evidence must contain ngram: tags or embedding alone say nothing about a prompt without any"
+        );
+        anyhow::ensure!(
+            embedder.is_given() || !kinds.contains(&Self::Embedding),
+            "--evidence embedding must come with --embeddings FILE or --token-table DIR"
+        );
+        Ok(())
+    }
+}
+
+/// Where the embeddings of the prompts come from.
+#[derive(Args)]
+pub(crate) struct Embedder {
+    /// Embeddings of the prompts (.safetensors, one F16 or F32 tensor; row i belongs to line i of the data file).
+    #[arg(long, value_name = "FILE", conflicts_with = "token_table")]
+    embeddings: Option<PathBuf>,
+    /// What made them, such as all-MiniLM-L6-v2; left out: what the tensor is called.
+    #[arg(long, value_name = "NAME", requires = "embeddings")]
+    embedding_name: Option<String>,
+    /// Folder of a static embedder (model.safetensors with a row a token, vocab.txt with a token a line), which makes
+    /// the embeddings.
+    #[arg(long, value_name = "DIR")]
+    token_table: Option<PathBuf>,
+}
+
+impl Embedder {
+    /// Whether there are any.
+    pub(crate) fn is_given(&self) -> bool {
+        self.embeddings.is_some() || self.token_table.is_some()
+    }
+
+    /// The embeddings of the rows, which have these places in the data file.
+    pub(crate) fn load(&self, rows: &[Row], places: &[usize]) -> anyhow::Result<Option<Embeddings>> {
+        if let Some(folder) = &self.token_table {
+            let vocabulary = folder.join("vocab.txt");
+            let text = std::fs::read_to_string(&vocabulary)
+                .with_context(|| format!("failed to read {}", vocabulary.display()))?;
+            let table = TokenTable::new(&files::read(&folder.join("model.safetensors"))?, &text)
+                .with_context(|| format!("failed to use {}", folder.display()))?;
+            return Ok(Some(Embeddings::of_tokens(&table, rows)));
+        }
+        let name = self.embedding_name.as_deref();
+        Ok(self.embeddings.as_deref().map(|path| Embeddings::load(path, places, name)).transpose()?)
+    }
 }
 
 /// How a model is made.
 #[derive(Args)]
 pub(crate) struct Making {
-    /// Evidence, joined by commas: `ngram` or `ngram,tags`.
+    /// Evidence, joined by commas: `ngram`, and with it `tags`, `embedding` or both.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "ngram")]
     evidence: Vec<Evidence>,
+    #[command(flatten)]
+    pub(crate) embedder: Embedder,
     /// The same seed and rows give the same bytes.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -77,9 +137,10 @@ pub(crate) struct Making {
 impl Making {
     /// With as many threads as the machine has.
     pub(crate) fn recipe(&self) -> anyhow::Result<Recipe> {
+        Evidence::check(&self.evidence, &self.embedder)?;
         anyhow::ensure!(
-            self.evidence.contains(&Evidence::Ngram),
-            "--evidence must contain ngram: tags alone say nothing about a prompt without any"
+            !self.embedder.is_given() || self.evidence.contains(&Evidence::Embedding),
+            "--evidence must contain embedding where embeddings are given"
         );
         Ok(Recipe {
             tags: self.evidence.contains(&Evidence::Tags),

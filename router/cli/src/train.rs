@@ -54,14 +54,16 @@ impl Train {
         let recipe = self.making.recipe()?;
         let parent =
             self.parent.as_deref().map(files::read_model).transpose()?.map(|(_, model)| model.digest());
-        let Paired { rows, left_out, .. } = self.rows.load()?;
+        let Paired { rows, places, left_out } = self.rows.load()?;
+        let embeddings = self.making.embedder.load(&rows, &places)?;
         let precision = match self.precision {
             Weights::F32 => Precision::F32,
             Weights::Int8 => Precision::Int8,
         };
         let naming = Naming { name: self.name, version: self.version, parent, precision };
         let progress = progress("train", Recipe::units());
-        let (bytes, fitted) = train(&rows, recipe, naming, self.resume.as_deref(), &progress)?;
+        let (bytes, fitted) =
+            train(&rows, embeddings.as_ref(), recipe, naming, self.resume.as_deref(), &progress)?;
         files::write(&self.out, &bytes)?;
         println!("{}", self.out.display());
         println!("  rows         {}", rows.len());

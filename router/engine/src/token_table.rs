@@ -11,8 +11,11 @@ use std::collections::HashMap;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::artifact::Cause;
+use crate::digest::Digest;
 use crate::embedding::MOST_DIMENSIONS;
 
+/// What the name of its space of embeddings begins with.
+pub const NAME: &str = "token-table";
 /// What a piece inside of a word begins with.
 const INSIDE: &str = "##";
 /// Tokens of a text that are read.
@@ -23,6 +26,7 @@ const LONGEST_WORD: usize = 100;
 /// A table of token vectors.
 #[derive(Debug, Clone)]
 pub struct TokenTable {
+    name: String,
     dimensions: usize,
     /// Row by row.
     rows: Vec<f32>,
@@ -93,7 +97,17 @@ impl TokenTable {
                 None => starts.insert(token.into(), row),
             };
         }
-        Ok(Self { dimensions, rows, starts, insides })
+        let name = format!(
+            "{NAME}/{}",
+            Digest::of(format!("{}\n{}\n", Digest::of(model), Digest::of(vocabulary.as_bytes())).as_bytes())
+        );
+        Ok(Self { name, dimensions, rows, starts, insides })
+    }
+
+    /// The name of its space of embeddings: `token-table/sha256:` and the digest of two lines, the digests of both
+    /// files. So a model that was trained with it reads this table and no other.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Numbers of an embedding.
@@ -208,6 +222,18 @@ mod tests {
         assert_eq!(table().embed(""), None);
         let long = format!("{}{}", "rain ".repeat(MOST_TOKENS), "fall ".repeat(100));
         assert_eq!(table().embed(&long), Some(vec![1.0, 1.0]));
+    }
+
+    #[test]
+    fn a_table_is_named_by_both_of_its_files() {
+        let (one, other) = ([1.0_f32, 2.0].map(f32::to_le_bytes), [2.0_f32, 1.0].map(f32::to_le_bytes));
+        let name = |numbers: &[[u8; 4]; 2], word| {
+            let model = file(Dtype::F32, &[1, 2], numbers.as_flattened());
+            TokenTable::new(&model, word).unwrap().name().to_owned()
+        };
+        let named = name(&one, "rain");
+        assert_eq!((named.len(), named == name(&one, "rain")), ("token-table/sha256:".len() + 64, true));
+        assert!(named != name(&other, "rain") && named != name(&one, "fall"));
     }
 
     #[test]

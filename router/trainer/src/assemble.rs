@@ -25,6 +25,8 @@ pub struct Identity {
     pub seed: u64,
     /// The model it was made from.
     pub parent: Option<Digest>,
+    /// What made the embeddings; empty for a model that reads none.
+    pub embedder: String,
 }
 
 /// Writes the artifact with weights in f32; the writer loads it again before it hands it out.
@@ -45,7 +47,7 @@ pub fn assemble_in(fitted: &Fitted, identity: Identity, precision: Precision) ->
         ngrams: Some(ngrams(&fitted.tables)),
         tags: fitted.tables.tags.as_ref().map(tags),
         novelty: Some(NoveltyParts { filter: fitted.novelty.filter.clone(), limit: fitted.novelty.limit }),
-        embedding: None,
+        embedding: fitted.tables.embedding.as_ref().map(|tables| tables.parts(identity.embedder)),
         candidate: None,
     };
     let metadata = MetadataParts {

@@ -4,6 +4,7 @@ use tinydancer_engine::Features;
 use tinydancer_engine::features::STATISTICS;
 
 use crate::data::Row;
+use crate::embeddings::Embeddings;
 
 /// The features of one row with its outcome.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +17,8 @@ pub struct Example {
     pub words: Vec<u64>,
     /// Buckets of the tags.
     pub tags: Vec<u64>,
+    /// Of length 1; empty for a row without one, and for a model that reads none.
+    pub embedding: Vec<f32>,
     /// What each head should say: Lightweight right, Powerful right, Lightweight good enough.
     pub targets: [f64; 3],
     /// `q_P - q_L`.
@@ -33,11 +36,21 @@ pub fn extract(rows: &[Row]) -> Vec<Example> {
                 buckets: features.ngrams().to_vec(),
                 words: features.words().to_vec(),
                 tags: features.tags().to_vec(),
+                embedding: Vec::new(),
                 targets: row.targets(),
                 gain: row.gain(),
             }
         })
         .collect()
+}
+
+/// As [`extract`], each row with its embedding; `embeddings` are theirs, in the same order.
+pub fn extract_with(rows: &[Row], embeddings: &Embeddings) -> Vec<Example> {
+    let mut examples = extract(rows);
+    for (row, example) in examples.iter_mut().enumerate() {
+        example.embedding = embeddings.known(row).map(<[f32]>::to_vec).unwrap_or_default();
+    }
+    examples
 }
 
 /// How statistics are brought to mean 0 and standard deviation 1.

@@ -1,6 +1,6 @@
 //! Fits the network to samples: minibatches, `AdamW` with strong decay, early stopping on rows of its own.
 
-use tinydancer_engine::evidence::INPUTS;
+use tinydancer_engine::evidence::{INPUTS, SOURCES, Source};
 
 use crate::adamw::AdamW;
 use crate::network::{PARAMETERS, Parameters, Sample};
@@ -19,6 +19,8 @@ pub struct Stage {
     pub hide_tags: f64,
     /// How often n-gram evidence is hidden.
     pub hide_ngrams: f64,
+    /// How often the evidence of the embedding is hidden; 0 where no row has one.
+    pub hide_embedding: f64,
     /// The learning rate at the start; it falls to a tenth along a cosine.
     pub rate: f64,
     /// How strongly matrices are shrunk.
@@ -61,11 +63,16 @@ fn batch_gradient(
     random: &mut Random,
 ) -> Vec<f64> {
     let mut gradient = vec![0.0; PARAMETERS];
+    let mut seen = Vec::with_capacity(SOURCES);
     for row in batch {
         let hide_ngrams = random.uniform() < stage.hide_ngrams;
         let hide_tags = random.uniform() < stage.hide_tags;
+        // Nothing is drawn where there is nothing to hide.
+        let hide_embedding = stage.hide_embedding > 0.0 && random.uniform() < stage.hide_embedding;
         let sample = &samples[*row];
-        parameters.accumulate_gradient(sample, visible(&sample.steps, hide_ngrams, hide_tags), &mut gradient);
+        seen.clear();
+        seen.extend(visible(before_embedding(&sample.steps, hide_embedding), hide_ngrams, hide_tags));
+        parameters.accumulate_gradient(sample, &seen, &mut gradient);
     }
     for slope in &mut gradient {
         *slope /= batch.len() as f64;
@@ -75,37 +82,58 @@ fn batch_gradient(
 
 /// The mean loss over the evidence a request may come with.
 fn stopping_loss(parameters: &Parameters, samples: &[Sample], rows: &[usize], stage: Stage) -> f64 {
-    let mean = |hide_tags| {
+    let mean = |hide_tags, hide_embedding| {
         let losses = rows.iter().map(|row| {
             let sample = &samples[*row];
-            parameters.loss(sample, visible(&sample.steps, false, hide_tags))
+            parameters
+                .loss(sample, visible(before_embedding(&sample.steps, hide_embedding), false, hide_tags))
         });
         losses.sum::<f64>() / rows.len().max(1) as f64
     };
-    match stage.hide_tags {
-        0.0 => mean(false),
-        1.0 => mean(true),
-        share => share * mean(true) + (1.0 - share) * mean(false),
+    weighted(stage.hide_embedding, |hide_embedding| {
+        weighted(stage.hide_tags, |hide_tags| mean(hide_tags, hide_embedding))
+    })
+}
+
+/// The mean of both cases, of which the true one has this share; a case that never happens is not computed.
+fn weighted(share: f64, of: impl Fn(bool) -> f64) -> f64 {
+    match share {
+        0.0 => of(false),
+        1.0 => of(true),
+        share => share * of(true) + (1.0 - share) * of(false),
     }
 }
 
-/// The steps that are not hidden; n-grams come before tags.
-pub fn visible(steps: &[[f64; INPUTS]], hide_ngrams: bool, hide_tags: bool) -> &[[f64; INPUTS]] {
-    let is_tag = |step: &[f64; INPUTS]| step[4] > 0.0;
-    let tags_from = steps.iter().position(is_tag).unwrap_or(steps.len());
-    let end = if hide_tags { tags_from } else { steps.len() };
-    let start = if hide_ngrams { tags_from } else { 0 };
-    &steps[start.min(end)..end]
+/// The steps that are not hidden.
+pub fn visible(
+    steps: &[[f64; INPUTS]],
+    hide_ngrams: bool,
+    hide_tags: bool,
+) -> impl Iterator<Item = &[f64; INPUTS]> + Clone {
+    let hidden = move |step: &&[f64; INPUTS]| {
+        hide_ngrams && is_of(step, Source::Ngram) || hide_tags && is_of(step, Source::Tag)
+    };
+    steps.iter().filter(move |step| !hidden(step))
+}
+
+/// The steps without those of the embedding, which are the last ones, if they are hidden.
+pub fn before_embedding(steps: &[[f64; INPUTS]], hide: bool) -> &[[f64; INPUTS]] {
+    let first = steps.iter().position(|step| is_of(step, Source::Prototype) || is_of(step, Source::ReadOut));
+    &steps[..first.filter(|_| hide).unwrap_or(steps.len())]
+}
+
+fn is_of(step: &[f64; INPUTS], source: Source) -> bool {
+    step[INPUTS - SOURCES + source as usize] > 0.0
 }
 
 #[cfg(test)]
 mod tests {
-    use tinydancer_engine::evidence::{Evidence, Source};
+    use tinydancer_engine::evidence::Evidence;
 
     use super::*;
 
     fn steps() -> Vec<[f64; INPUTS]> {
-        [Source::Ngram, Source::Tag]
+        [Source::Ngram, Source::Tag, Source::Prototype, Source::ReadOut]
             .map(|source| {
                 Evidence { source, value: 0.5, good_enough: 0.5, weight: 1.0 }.input().map(f64::from)
             })
@@ -115,12 +143,18 @@ mod tests {
     #[test]
     fn what_is_hidden_is_not_seen() {
         let steps = steps();
-        assert_eq!(visible(&steps, false, false), &steps[..]);
-        assert_eq!(visible(&steps, false, true), &steps[..1]);
-        assert_eq!(visible(&steps, true, false), &steps[1..]);
-        assert!(visible(&steps, true, true).is_empty());
-        assert!(visible(&steps[1..], false, true).is_empty());
-        assert_eq!(visible(&steps[..1], false, false), &steps[..1]);
+        let seen = |steps, hide_ngrams, hide_tags| -> Vec<[f64; INPUTS]> {
+            visible(steps, hide_ngrams, hide_tags).copied().collect()
+        };
+        assert_eq!(seen(&steps, false, false), steps);
+        assert_eq!(seen(&steps, false, true), [steps[0], steps[2], steps[3]]);
+        assert_eq!(seen(&steps, true, false), steps[1..]);
+        assert_eq!(seen(&steps, true, true), steps[2..]);
+        assert_eq!(seen(&steps[..1], false, true), steps[..1]);
+        assert_eq!(before_embedding(&steps, true), &steps[..2]);
+        assert_eq!(before_embedding(&steps, false), &steps[..]);
+        assert_eq!(before_embedding(&steps[..1], true), &steps[..1]);
+        assert!(before_embedding(&steps[3..], true).is_empty());
     }
 
     #[test]
@@ -134,7 +168,14 @@ mod tests {
                 Sample { statistics, steps: steps()[..1].to_vec(), targets: [1.0 - hard, 1.0, 1.0 - hard] }
             })
             .collect();
-        let stage = Stage { hide_tags: 1.0, hide_ngrams: 0.03, rate: 0.01, decay: 0.3, epochs: 60 };
+        let stage = Stage {
+            hide_tags: 1.0,
+            hide_ngrams: 0.03,
+            hide_embedding: 0.0,
+            rate: 0.01,
+            decay: 0.3,
+            epochs: 60,
+        };
         let run = || {
             let mut random = Random::stream(1, 1);
             let start = Parameters::random([0.5, 0.9, 0.5], &mut random);

@@ -14,6 +14,8 @@ pub mod corpus;
 pub mod data;
 pub mod distil;
 pub mod distort;
+pub mod embedding;
+pub mod embeddings;
 pub mod fit;
 pub mod folds;
 pub mod known_answers;

@@ -59,7 +59,11 @@ impl Parameters {
     }
 
     /// The logits of the heads.
-    pub fn logits(&self, statistics: &[f64; STATISTICS], steps: &[[f64; INPUTS]]) -> [f64; HEADS] {
+    pub fn logits<'a>(
+        &self,
+        statistics: &[f64; STATISTICS],
+        steps: impl IntoIterator<Item = &'a [f64; INPUTS]>,
+    ) -> [f64; HEADS] {
         let mut state = self.initial(statistics);
         for input in steps {
             state = CELL.step(&self.0, &state, input).state;
@@ -68,7 +72,7 @@ impl Parameters {
     }
 
     /// The mean over the heads of the logistic losses of one sample.
-    pub fn loss(&self, sample: &Sample, steps: &[[f64; INPUTS]]) -> f64 {
+    pub fn loss<'a>(&self, sample: &Sample, steps: impl IntoIterator<Item = &'a [f64; INPUTS]>) -> f64 {
         let logits = self.logits(&sample.statistics, steps);
         logits.iter().zip(sample.targets).map(|(logit, target)| logistic_loss(*logit, target)).sum::<f64>()
             / HEADS as f64

@@ -105,7 +105,7 @@ pub fn logistic(x: f64) -> f64 {
 }
 
 /// The dual variable `s` with `s = logistic(z)` and `z + curvature * s = score + curvature * dual`.
-fn solve(score: f64, dual: f64, curvature: f64) -> f64 {
+pub(crate) fn solve(score: f64, dual: f64, curvature: f64) -> f64 {
     let level = score + curvature * dual;
     // The left side grows by at least one for each unit of z and s is within 0 and 1: the root is bracketed.
     let (mut low, mut high) = (level - curvature, level);

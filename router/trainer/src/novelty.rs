@@ -72,7 +72,8 @@ mod tests {
     use super::*;
 
     fn example(words: Vec<u64>) -> Example {
-        Example { statistics: [0.0; 15], buckets: vec![], words, tags: vec![], targets: [1.0; 3], gain: 0.0 }
+        let (buckets, tags, embedding) = (vec![], vec![], vec![]);
+        Example { statistics: [0.0; 15], buckets, words, tags, embedding, targets: [1.0; 3], gain: 0.0 }
     }
 
     #[test]

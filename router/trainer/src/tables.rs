@@ -3,7 +3,9 @@
 use tinydancer_engine::evidence::{Evidence, INPUTS, TierScores};
 
 use crate::corpus::Example;
+use crate::embedding::EmbeddingTables;
 use crate::folds::{LeftOut, parallel};
+use crate::learn::before_embedding;
 use crate::ngram::NGramModel;
 use crate::progress::Progress;
 use crate::random::Random;
@@ -11,14 +13,18 @@ use crate::tags::TagTable;
 
 /// C of the n-gram models; chosen by out-of-fold loss.
 const NGRAM_STRENGTH: f64 = 6.0;
+/// How often a row that is tested comes without its embedding: calibration and thresholds are those of both kinds.
+const TESTED_WITHOUT: f64 = 0.5;
 
-/// What a model has counted and fitted about texts and tags.
+/// What a model has counted and fitted about texts, tags and embeddings.
 #[derive(Debug, Clone)]
 pub struct Tables {
     /// Both n-gram models.
     pub ngram: NGramModel,
     /// Tag counts, for a model that reads tags.
     pub tags: Option<TagTable>,
+    /// Of embeddings, where rows have them.
+    pub embedding: Option<EmbeddingTables>,
 }
 
 impl Tables {
@@ -31,21 +37,29 @@ impl Tables {
         let buckets: Vec<&[u16]> = examples.clone().map(|example| &example.buckets[..]).collect();
         let targets: Vec<[f64; 2]> =
             examples.clone().map(|example| [example.targets[0], example.targets[1]]).collect();
-        let outcomes = examples.map(|example| (&example.tags[..], example.gain, example.targets[2] > 0.5));
+        let outcomes =
+            examples.clone().map(|example| (&example.tags[..], example.gain, example.targets[2] > 0.5));
         Self {
             ngram: NGramModel::fit(&buckets, &targets, NGRAM_STRENGTH, random),
             tags: tags.then(|| TagTable::fit(outcomes)),
+            embedding: EmbeddingTables::fit(examples, random),
         }
     }
 
-    /// The inputs of the cell for one example: n-grams, then tags, each if there is evidence.
+    /// The inputs of the cell for one example: n-grams, tags, embedding, each if there is evidence.
     pub fn steps(&self, example: &Example) -> Vec<[f64; INPUTS]> {
         let ngrams = (!example.buckets.is_empty()).then(|| {
             let [lightweight, powerful] = self.ngram.scores(&example.buckets).map(|score| score as f32);
             Evidence::of_ngrams(TierScores { lightweight, powerful }, example.buckets.len())
         });
         let tags = self.tags.as_ref().and_then(|tags| tags.evidence(&example.tags));
-        ngrams.into_iter().chain(tags).map(|evidence| evidence.input().map(f64::from)).collect()
+        let embedding = self.embedding.iter().flat_map(|tables| tables.evidence(&example.embedding));
+        ngrams
+            .into_iter()
+            .chain(tags)
+            .chain(embedding)
+            .map(|evidence| evidence.input().map(f64::from))
+            .collect()
     }
 }
 
@@ -69,7 +83,7 @@ impl<'a> CrossFitted<'a> {
         progress: &Progress,
     ) -> Self {
         let all = LeftOut::all();
-        let fits = parallel(all.len(), threads, |index| {
+        let mut fits = parallel(all.len(), threads, |index| {
             let kept = examples
                 .iter()
                 .zip(folds)
@@ -79,6 +93,17 @@ impl<'a> CrossFitted<'a> {
             progress.advance(1);
             tables
         });
+        let similarities: Vec<f32> = examples
+            .iter()
+            .zip(folds)
+            .filter_map(|(example, own)| {
+                let without = fits[LeftOut::folds(*own, *own).position()].embedding.as_ref()?;
+                without.similarity(&example.embedding)
+            })
+            .collect();
+        if let Some(tables) = &mut fits[LeftOut::NOTHING.position()].embedding {
+            tables.limit(similarities);
+        }
         Self { examples, folds, fits }
     }
 
@@ -88,10 +113,13 @@ impl<'a> CrossFitted<'a> {
     }
 
     /// The evidence of row `row` for a network that will be tested on `tested`: from tables that have seen neither
-    /// that fold nor the row's own.
+    /// that fold nor the row's own. Some of the rows that are tested come without that of their embedding.
     pub fn steps(&self, row: usize, tested: Option<usize>) -> Vec<[f64; INPUTS]> {
         let own = self.folds[row];
-        self.without(LeftOut::folds(own, tested.unwrap_or(own))).steps(&self.examples[row])
+        let mut steps = self.without(LeftOut::folds(own, tested.unwrap_or(own))).steps(&self.examples[row]);
+        let without = tested == Some(own) && Random::stream(row as u64, 300).uniform() < TESTED_WITHOUT;
+        steps.truncate(before_embedding(&steps, without).len());
+        steps
     }
 }
 
@@ -110,6 +138,7 @@ mod tests {
                     buckets: (0..20).map(|_| random.below(60) as u16).collect(),
                     words: Vec::new(),
                     tags: vec![random.below(3) as u64],
+                    embedding: [random.normal(), random.normal()].map(|number| number as f32).to_vec(),
                     targets: [right, 1.0, right],
                     gain: 1.0 - right,
                 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::run::{ScoreboardError, Settings, Subject, scoreboard};
+use super::run::{ScoreboardError, Settings, Subject, View, scoreboard};
 use crate::data::{Graded, Row};
 use crate::progress::Progress;
 
@@ -90,7 +90,7 @@ pub fn frontier(
                 continue;
             }
             pairs += 1;
-            let subject = Subject::Trained { views: &[tags] };
+            let subject = Subject::Trained { views: &[View { tags, embedding: false }] };
             let board = scoreboard(&rows, None, subject, &settings, progress).map_err(|source| {
                 FrontierError::Pair {
                     cheaper: cheaper.name.clone(),

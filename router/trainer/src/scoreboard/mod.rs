@@ -3,7 +3,6 @@
 
 mod board;
 mod bootstrap;
-mod embeddings;
 mod frontier;
 pub mod metrics;
 mod partition;
@@ -13,11 +12,10 @@ mod section;
 
 pub use board::{FoldFigures, Gain, LeftOutFigures, Method, RouterFigures, Scoreboard};
 pub use bootstrap::Figure;
-pub use embeddings::{Embeddings, EmbeddingsError};
 pub use frontier::{Candidate, Frontier, FrontierError, Point, frontier};
 pub use partition::{Partition, PartitionError};
 pub use routers::{PROMISES, RouterError};
-pub use run::{ScoreboardError, Settings, Subject, scoreboard, units};
+pub use run::{ScoreboardError, Settings, Subject, View, scoreboard, units};
 pub use section::{
     CalibrationFigures, CoverageFigures, KeptFigures, PromiseFigures, RecoveryFigures, Section,
 };

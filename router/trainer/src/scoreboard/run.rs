@@ -3,7 +3,6 @@
 use tinydancer_engine::Model;
 
 use super::board::{Hall, Scoreboard};
-use super::embeddings::Embeddings;
 use super::partition::{Folds, Partition, PartitionError};
 use super::routers::{
     Artifact, Chance, Corpus, FiveFeatures, Fold, Judged, Length, NGrams, Neighbours, Network, Oracle,
@@ -11,26 +10,36 @@ use super::routers::{
 };
 use crate::corpus::extract;
 use crate::data::{self, Row};
+use crate::embeddings::Embeddings;
 use crate::progress::Progress;
 use crate::random::Random;
 
 /// Neighbours of the baseline that looks at the nearest known prompts.
 const NEIGHBOURS: usize = 100;
 
+/// What a model is shown of a row beside its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// Its tags.
+    pub tags: bool,
+    /// Its embedding.
+    pub embedding: bool,
+}
+
 /// What is put on the board beside the baselines.
 #[derive(Debug, Clone, Copy)]
 pub enum Subject<'a> {
     /// Artifacts that are trained in each fold: one a view.
     Trained {
-        /// Whether it is shown tags, for each.
-        views: &'a [bool],
+        /// What each is shown.
+        views: &'a [View],
     },
     /// One artifact that exists.
     Artifact {
         /// It.
         model: &'a Model,
-        /// Whether it is shown tags.
-        tags: bool,
+        /// What it is shown.
+        view: View,
     },
 }
 
@@ -130,11 +139,14 @@ fn field<'a>(
 ) -> Vec<Box<dyn Router + 'a>> {
     let (mut routers, tags): (Vec<Box<dyn Router + 'a>>, bool) = match subject {
         Subject::Trained { views } => (
-            views.iter().map(|tags| Box::new(Network { tags: *tags }) as Box<dyn Router>).collect(),
-            views.contains(&true),
+            views
+                .iter()
+                .map(|view| Box::new(Network { view: *view, embeddings }) as Box<dyn Router>)
+                .collect(),
+            views.iter().any(|view| view.tags),
         ),
-        Subject::Artifact { model, tags } => {
-            (vec![Box::new(Artifact { model, tags, embeddings, in_sample })], tags)
+        Subject::Artifact { model, view } => {
+            (vec![Box::new(Artifact { model, view, embeddings, in_sample })], view.tags)
         }
     };
     if !settings.baselines {

@@ -44,7 +44,8 @@ pub(crate) fn naming() -> Naming {
 #[test]
 fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads_and_another_seed_does_not() {
     let rows = rows(400, 1);
-    let bytes = |recipe| Digest::of(&train(&rows, recipe, naming(), None, &Progress::silent()).unwrap().0);
+    let bytes =
+        |recipe| Digest::of(&train(&rows, None, recipe, naming(), None, &Progress::silent()).unwrap().0);
     let one = bytes(recipe(true, 1));
     assert_eq!(one, bytes(recipe(true, 3)));
     assert_ne!(one, bytes(Recipe { seed: 5, ..recipe(true, 1) }));
@@ -55,7 +56,8 @@ fn a_run_that_was_stopped_goes_on_where_it_was_and_gives_the_same_bytes() {
     let rows = rows(300, 2);
     let directory = tempfile::tempdir().unwrap();
     let network = |name: usize| directory.path().join(format!("network-{name}.json"));
-    let bytes = |resume| train(&rows, recipe(true, 2), naming(), resume, &Progress::silent()).unwrap().0;
+    let bytes =
+        |resume| train(&rows, None, recipe(true, 2), naming(), resume, &Progress::silent()).unwrap().0;
     let whole = bytes(None);
     assert_eq!(bytes(Some(directory.path())), whole);
     // As a kill leaves it: some networks missing, one half written under its other name.
@@ -72,7 +74,7 @@ fn a_run_that_was_stopped_goes_on_where_it_was_and_gives_the_same_bytes() {
     );
     // Of another run nothing is taken.
     let other = Recipe { seed: 9, ..recipe(true, 2) };
-    let train = |resume| train(&rows, other, naming(), resume, &Progress::silent()).unwrap().0;
+    let train = |resume| train(&rows, None, other, naming(), resume, &Progress::silent()).unwrap().0;
     assert_eq!(train(Some(directory.path())), train(None));
 }
 
@@ -81,7 +83,7 @@ fn an_int8_model_is_smaller_and_says_nearly_the_same() {
     let rows = rows(300, 3);
     let model = |precision| {
         let naming = Naming { precision, ..naming() };
-        let (bytes, _) = train(&rows, recipe(true, 2), naming, None, &Progress::silent()).unwrap();
+        let (bytes, _) = train(&rows, None, recipe(true, 2), naming, None, &Progress::silent()).unwrap();
         (bytes.len(), Model::from_bytes(&bytes).unwrap())
     };
     let ((whole, exact), (small, rounded)) = (model(Precision::F32), model(Precision::Int8));

@@ -6,14 +6,16 @@ use tinydancer_trainer::data::{self, Row, Selection};
 use tinydancer_trainer::progress::Progress;
 use tinydancer_trainer::random::Random;
 use tinydancer_trainer::scoreboard::{
-    Figure, Method, Partition, RouterFigures, Scoreboard, ScoreboardError, Section, Settings, Subject,
+    Figure, Method, Partition, RouterFigures, Scoreboard, ScoreboardError, Section, Settings, Subject, View,
     scoreboard,
 };
 use tinydancer_trainer::train::train;
 
 use crate::runs::{naming, recipe, rows};
 
-fn settings() -> Settings {
+const TEXT: View = View { tags: false, embedding: false };
+
+pub(crate) fn settings() -> Settings {
     Settings {
         seeds: vec![4],
         folds: 3,
@@ -25,7 +27,8 @@ fn settings() -> Settings {
 }
 
 fn trained(rows: &[Row], views: &[bool], settings: &Settings) -> Scoreboard {
-    scoreboard(rows, None, Subject::Trained { views }, settings, &Progress::silent()).unwrap()
+    let views: Vec<View> = views.iter().map(|tags| View { tags: *tags, embedding: false }).collect();
+    scoreboard(rows, None, Subject::Trained { views: &views }, settings, &Progress::silent()).unwrap()
 }
 
 fn apgr(router: &RouterFigures) -> &Figure {
@@ -57,9 +60,9 @@ fn what_can_be_learned_is_learned_beside_every_baseline() {
 #[test]
 fn an_artifact_that_was_trained_on_the_rows_is_named_so() {
     let rows = rows(400, 2);
-    let (bytes, _) = train(&rows, recipe(false, 2), naming(), None, &Progress::silent()).unwrap();
+    let (bytes, _) = train(&rows, None, recipe(false, 2), naming(), None, &Progress::silent()).unwrap();
     let model = Model::from_bytes(&bytes).unwrap();
-    let subject = Subject::Artifact { model: &model, tags: false };
+    let subject = Subject::Artifact { model: &model, view: TEXT };
     let name = |rows: &[Row]| {
         let board = scoreboard(rows, None, subject, &settings(), &Progress::silent()).unwrap();
         board.routers[0].router.clone()
@@ -125,7 +128,7 @@ fn rows_without_tags_and_rows_without_a_gap_are_told_apart() {
     for row in &mut rows {
         row.powerful = row.lightweight;
     }
-    let subject = Subject::Trained { views: &[false] };
+    let subject = Subject::Trained { views: &[TEXT] };
     let nothing = scoreboard(&rows, None, subject, &settings(), &Progress::silent());
     assert!(matches!(nothing, Err(ScoreboardError::NoGap)));
 }

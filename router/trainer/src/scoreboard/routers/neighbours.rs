@@ -1,8 +1,8 @@
 //! The outcomes of the nearest known prompts.
 
 use super::{Fold, Judged, Router, RouterError};
+use crate::embeddings::Embeddings;
 use crate::folds::parallel;
-use crate::scoreboard::embeddings::Embeddings;
 
 /// Rows that are judged in one piece of work.
 const PIECE: usize = 256;

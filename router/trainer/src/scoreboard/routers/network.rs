@@ -6,19 +6,22 @@ use tinydancer_engine::{DecisionRule, Features, Model, Tier};
 use super::{Decided, Fold, Judged, PROMISES, Router, RouterError};
 use crate::assemble::{Identity, assemble};
 use crate::corpus::Example;
-use crate::data::{self, Row};
+use crate::data;
+use crate::embeddings::Embeddings;
 use crate::fit::{Recipe, fit};
-use crate::scoreboard::embeddings::Embeddings;
+use crate::scoreboard::run::View;
 
 /// Trained in each fold, all steps from tables to calibration, and judged by the bytes that would be shipped.
-pub(in crate::scoreboard) struct Network {
-    /// Whether it reads tags.
-    pub(in crate::scoreboard) tags: bool,
+pub(in crate::scoreboard) struct Network<'a> {
+    /// What it reads.
+    pub(in crate::scoreboard) view: View,
+    /// Of every row, for a model that reads them.
+    pub(in crate::scoreboard) embeddings: Option<&'a Embeddings>,
 }
 
-impl Router for Network {
+impl Router for Network<'_> {
     fn name(&self) -> String {
-        format!("tiny dancer, {}", view(self.tags))
+        format!("tiny dancer, {}", name(self.view))
     }
 
     fn about(&self) -> String {
@@ -30,8 +33,19 @@ impl Router for Network {
     }
 
     fn judge(&self, fold: &Fold) -> Result<Vec<Judged>, RouterError> {
-        let recipe = Recipe { tags: self.tags, seed: fold.seed, threads: fold.threads };
-        let known: Vec<Example> = fold.known.iter().map(|row| fold.corpus.examples[*row].clone()).collect();
+        let recipe = Recipe { tags: self.view.tags, seed: fold.seed, threads: fold.threads };
+        let embeddings = self.embeddings.filter(|_| self.view.embedding);
+        let known: Vec<Example> = fold
+            .known
+            .iter()
+            .map(|row| Example {
+                embedding: embeddings
+                    .and_then(|embeddings| embeddings.known(*row))
+                    .map(<[f32]>::to_vec)
+                    .unwrap_or_default(),
+                ..fold.corpus.examples[*row].clone()
+            })
+            .collect();
         let fitted = fit(&known, recipe, fold.progress);
         let identity = Identity {
             name: "fold".to_owned(),
@@ -39,11 +53,12 @@ impl Router for Network {
             data: data::digest(&[]),
             seed: fold.seed,
             parent: None,
+            embedder: embeddings.map(|embeddings| embeddings.name().to_owned()).unwrap_or_default(),
         };
         let model = Model::from_bytes(&assemble(&fitted, identity)?).map_err(WriteError::from)?;
         fold.tested
             .iter()
-            .map(|row| judge(&model, &features(&fold.corpus.rows[*row], self.tags), *row))
+            .map(|row| judge(&model, &features(fold, *row, self.view, embeddings), *row))
             .collect()
     }
 }
@@ -52,8 +67,8 @@ impl Router for Network {
 pub(in crate::scoreboard) struct Artifact<'a> {
     /// The model.
     pub(in crate::scoreboard) model: &'a Model,
-    /// Whether it is shown the tags.
-    pub(in crate::scoreboard) tags: bool,
+    /// What it is shown.
+    pub(in crate::scoreboard) view: View,
     /// Of every row, for a model that reads them.
     pub(in crate::scoreboard) embeddings: Option<&'a Embeddings>,
     /// Whether it was trained on exactly these rows.
@@ -63,7 +78,7 @@ pub(in crate::scoreboard) struct Artifact<'a> {
 impl Router for Artifact<'_> {
     fn name(&self) -> String {
         let sample = if self.in_sample { ", IN-SAMPLE" } else { "" };
-        format!("{}, {}{sample}", self.model.metadata().name, view(self.tags))
+        format!("{}, {}{sample}", self.model.metadata().name, name(self.view))
     }
 
     fn about(&self) -> String {
@@ -78,25 +93,32 @@ impl Router for Artifact<'_> {
     fn judge(&self, fold: &Fold) -> Result<Vec<Judged>, RouterError> {
         fold.progress.advance(self.units());
         // A model that reads no embeddings is given none, so that those of another model may be given to baselines.
-        let embeddings = self.embeddings.filter(|_| self.model.embedding_space().is_some());
-        let judged = fold.tested.iter().map(|row| {
-            let mut features = features(&fold.corpus.rows[*row], self.tags);
-            if let Some(embeddings) = embeddings {
-                // One without a direction counts as none.
-                let _ = features.set_embedding(embeddings.row(*row));
-            }
-            judge(self.model, &features, *row)
-        });
-        judged.collect()
+        let reads = self.view.embedding && self.model.embedding_space().is_some();
+        let embeddings = self.embeddings.filter(|_| reads);
+        fold.tested
+            .iter()
+            .map(|row| judge(self.model, &features(fold, *row, self.view, embeddings), *row))
+            .collect()
     }
 }
 
-fn features(row: &Row, tags: bool) -> Features {
-    Features::extract(&row.prompt, row.tags().filter(|_| tags))
+fn features(fold: &Fold, row: usize, view: View, embeddings: Option<&Embeddings>) -> Features {
+    let shown = &fold.corpus.rows[row];
+    let mut features = Features::extract(&shown.prompt, shown.tags().filter(|_| view.tags));
+    if let Some(embedding) = embeddings.and_then(|embeddings| embeddings.known(row)) {
+        // It has a direction and is finite.
+        let _ = features.set_embedding(embedding);
+    }
+    features
 }
 
-fn view(tags: bool) -> &'static str {
-    if tags { "text + tags" } else { "text" }
+fn name(View { tags, embedding }: View) -> &'static str {
+    match (tags, embedding) {
+        (false, false) => "text",
+        (true, false) => "text + tags",
+        (false, true) => "text + embedding",
+        (true, true) => "text + tags + embedding",
+    }
 }
 
 fn judge(model: &Model, features: &Features, row: usize) -> Result<Judged, RouterError> {

@@ -2,8 +2,8 @@
 
 use super::tiny::{FEATURES, TinyNetwork};
 use super::{Fold, Judged, Router, RouterError};
+use crate::embeddings::Embeddings;
 use crate::random::Random;
-use crate::scoreboard::embeddings::Embeddings;
 
 /// Semantic similarity, recency, frequency, success rate and metadata overlap of the Lightweight candidate.
 ///
