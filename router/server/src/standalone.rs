@@ -13,7 +13,7 @@ use tinydancer_history::{History, HistoryError};
 use crate::{
     arguments::Serve,
     history,
-    runtime::{KeyError, ModelError, Runtime, read_or_make_key},
+    runtime::{KeyError, ModelError, ModelFileError, Runtime, read_model, read_or_make_key},
     serve::Router,
 };
 
@@ -46,6 +46,14 @@ pub enum StandaloneError {
         path: PathBuf,
         /// Every problem.
         problems: Vec<Problem>,
+    },
+    /// The artifact is not there or is none.
+    #[error("failed to read {path}: {source}", path = path.display())]
+    ModelFile {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: ModelFileError,
     },
     /// The artifact cannot be run.
     #[error("{path} cannot be used: {source}", path = path.display())]
@@ -102,7 +110,7 @@ fn runtime(
     history: &Arc<History>,
     key: [u8; 32],
 ) -> Result<Arc<Runtime>, StandaloneError> {
-    let bytes = model.map(read).transpose()?;
+    let bytes = model.map(read_artifact).transpose()?;
     let configuration = policy.configuration.clone();
     Runtime::standalone(configuration, bytes.as_deref(), Arc::clone(history), key)
         .map_err(|source| StandaloneError::Model { path: model.unwrap_or(Path::new("")).to_owned(), source })
@@ -122,6 +130,10 @@ pub fn read_policy(path: &Path) -> Result<ValidPolicy, StandaloneError> {
 
 fn read(path: &Path) -> Result<Vec<u8>, StandaloneError> {
     fs::read(path).map_err(|source| StandaloneError::Read { path: path.to_owned(), source })
+}
+
+fn read_artifact(path: &Path) -> Result<Vec<u8>, StandaloneError> {
+    read_model(path).map_err(|source| StandaloneError::ModelFile { path: path.to_owned(), source })
 }
 
 /// Where a user's programs keep their state (XDG Base Directory Specification).

@@ -12,6 +12,7 @@ use super::{
     arms::Arms,
     held::{HeldAssignment, Origin},
     model::LoadedModel,
+    model_file::MappedModel,
     models::Models,
     trips::Trips,
 };
@@ -81,14 +82,14 @@ fn newer(volume: Option<Assignment>, boot: Option<Assignment>) -> Option<(Assign
 /// From the boot folder if its bytes are the right ones, else from the volume.
 fn load_stable(models: &mut Models, digest: Digest, folder: &Path, history: &History) {
     let path = folder.join(BOOT_MODEL);
-    match fs::read(&path) {
+    match MappedModel::open(&path) {
         Ok(bytes) => match LoadedModel::load(digest, &bytes) {
             Ok(model) => return models.insert(model),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "the boot model is not the assigned one; looking on the volume");
             }
         },
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) if error.is_not_found() => {}
         Err(error) => tracing::error!(path = %path.display(), %error, "failed to read the boot model"),
     }
     models.load(digest, history);

@@ -20,6 +20,7 @@ mod keys;
 mod ledger;
 mod lock;
 mod model;
+mod model_file;
 mod models;
 mod opinions;
 mod replay;
@@ -57,6 +58,8 @@ pub use feedback::{
 };
 pub use keys::{KeyError, read_key, read_or_make_key};
 pub use model::ModelError;
+pub use model_file::ModelFileError;
+pub(crate) use model_file::read as read_model;
 pub use replay::ReplayError;
 pub use transition::{AssignError, PutModelError};
 

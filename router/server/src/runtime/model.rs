@@ -65,7 +65,7 @@ pub(crate) struct LoadedModel {
 }
 
 impl LoadedModel {
-    /// Checks size, digest, shape and known answers.
+    /// Checks size, digest, shape, known answers and that ordinary requests are scored. Nothing serves before that.
     pub(crate) fn load(wanted: Digest, bytes: &[u8]) -> Result<Self, ModelError> {
         if bytes.len() > artifact::MOST_BYTES {
             return Err(ModelError::TooLarge);
@@ -74,7 +74,12 @@ impl LoadedModel {
         if found != wanted {
             return Err(ModelError::DigestMismatch { wanted, found });
         }
-        Ok(Self { digest: found, model: Model::from_bytes(bytes)?, seen: Mutex::default() })
+        let model = Model::from_bytes(bytes)?;
+        // The engine took it after it had read the weights: bytes that changed in between are none that anybody named.
+        if model.digest().to_hex() != found.hex() {
+            return Err(ModelError::DigestMismatch { wanted, found: Digest::of(bytes) });
+        }
+        Ok(Self { digest: found, model, seen: Mutex::default() })
     }
 
     pub(crate) fn digest(&self) -> Digest {

@@ -12,6 +12,7 @@ mod hostile;
 mod metrics;
 mod models;
 mod outcomes;
+mod reload;
 mod route;
 mod secrets;
 mod streams;
