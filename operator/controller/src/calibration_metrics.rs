@@ -100,6 +100,24 @@ const GAUGES: &[AuditGauge] = &[
             good_enough.into_iter().chain(not).collect()
         },
     },
+    AuditGauge {
+        name: "coverage_promised",
+        help: "What that share should be, by the model's artifact",
+        samples: |audited| audited.coverage_promised.map(|promised| (None, promised)).into_iter().collect(),
+    },
+    AuditGauge {
+        name: "coverage_log_e_value",
+        help: "Natural logarithm of the evidence that the share is lower than promised, by what is true",
+        samples: |audited| {
+            let Some(promised) = audited.coverage_promised else { return Vec::new() };
+            let counts = audited.coverage;
+            [("good_enough", counts.good_enough), ("not_good_enough", counts.not_good_enough)]
+                .into_iter()
+                .filter(|(_, counts)| counts.pairs > 0)
+                .map(|(label, counts)| (Some(label), counts.log_e_value(promised)))
+                .collect()
+        },
+    },
 ];
 
 impl Collector for CalibrationMetrics {
@@ -142,6 +160,7 @@ mod tests {
                 good_enough: Covered { pairs: 800, covered: 728 },
                 not_good_enough: Covered::default(),
             },
+            coverage_promised: Some(0.9),
             lambda: None,
         }
     }
@@ -167,6 +186,9 @@ mod tests {
             r#"regret_pairs{namespace="team",policy="a"} 1000"#,
             r#"audited_pairs{namespace="team",policy="a"} 1240"#,
             r#"coverage{namespace="team",policy="a",label="good_enough"} 0.91"#,
+            r#"coverage_promised{namespace="team",policy="a"} 0.9"#,
+            // Kept as promised: the evidence that it is not is less than none.
+            r#"coverage_log_e_value{namespace="team",policy="a",label="good_enough"} -"#,
         ] {
             assert!(text.contains(&format!("tinydancer_calibration_{line}")), "{line} in {text}");
         }

@@ -46,6 +46,9 @@ pub struct ModelCalibration {
     pub observed: RegretObserved,
     /// How often the model's sets held the truth.
     pub coverage: CoverageCounts,
+    /// How often they should, in thousandths; not known of an older pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage_promised_permille: Option<u16>,
     /// What follows from them.
     pub threshold: Threshold,
     /// Since when that follows.
@@ -122,6 +125,8 @@ pub struct Audited {
     pub observed: RegretObserved,
     /// How often the model's sets held the truth.
     pub coverage: CoverageCounts,
+    /// How often they should, 0 to 1; not known of an older pod.
+    pub coverage_promised: Option<f64>,
     /// The threshold that is told to the pods; `None` where the artifact's holds.
     pub lambda: Option<f32>,
 }
@@ -135,6 +140,7 @@ pub fn audited(record: &Record, pods: &[ObservedPod]) -> Option<Audited> {
         pairs: sums.pairs,
         observed: sums.observed,
         coverage: sums.coverage,
+        coverage_promised: sums.coverage_promised_permille.map(|permille| f64::from(permille) / 1000.0),
         lambda: promise.recorded(record).and_then(ModelCalibration::online).map(|online| online.lambda),
     })
 }
@@ -187,6 +193,7 @@ pub(crate) fn calibrate(
         pairs: sums.pairs,
         observed: sums.observed,
         coverage: sums.coverage,
+        coverage_promised_permille: sums.coverage_promised_permille,
         threshold,
         since: stands.map_or(now, |last| last.since),
     })

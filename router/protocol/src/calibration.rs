@@ -39,6 +39,9 @@ pub struct CalibrationSums {
     /// How often the model's sets held the truth.
     #[serde(default)]
     pub coverage: CoverageCounts,
+    /// How often they should, by the model's artifact, in thousandths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage_promised_permille: Option<u16>,
 }
 
 /// What was lost on audited requests by the decisions that were made: nothing where Powerful answered.
@@ -65,6 +68,7 @@ impl CalibrationSums {
             regret: RegretHistogram::default(),
             observed: RegretObserved::default(),
             coverage: CoverageCounts::default(),
+            coverage_promised_permille: None,
         }
     }
 
@@ -76,6 +80,8 @@ impl CalibrationSums {
         self.observed.regret += other.observed.regret;
         self.observed.lightweight = self.observed.lightweight.saturating_add(other.observed.lightweight);
         self.coverage.merge(&other.coverage);
+        self.coverage_promised_permille =
+            self.coverage_promised_permille.or(other.coverage_promised_permille);
     }
 
     /// Whether it could have come from counting; what could not is left out of the fleet's sums.
@@ -85,6 +91,7 @@ impl CalibrationSums {
             && self.regret.is_sound()
             && self.regret.pairs() == self.pairs
             && self.coverage.is_sound()
+            && self.coverage_promised_permille.is_none_or(|permille| permille <= 1000)
             && lightweight <= pairs
             && pairs <= self.pairs
             && (0.0..=lightweight as f64 * (1.0 + 1e-9)).contains(&regret)
@@ -156,6 +163,7 @@ mod tests {
             let regret = if pair % 4 == 0 { 0.5 } else { 0.0 };
             sums.regret.add(0.1, regret);
             sums.coverage.add(pair % 4 != 0, pair % 10 != 0);
+            sums.coverage_promised_permille = Some(900);
             sums.observed.pairs += 1;
             sums.observed.lightweight += 1;
             sums.observed.regret += regret;
@@ -189,6 +197,7 @@ mod tests {
             spoilt(|sums| sums.observed.lightweight = 6),
             spoilt(|sums| sums.observed.pairs = 6),
             spoilt(|sums| sums.coverage.good_enough.covered = 9),
+            spoilt(|sums| sums.coverage_promised_permille = Some(1001)),
         ] {
             assert!(!sums.is_sound(), "{sums:?}");
         }

@@ -23,7 +23,7 @@ pub(crate) fn condition(record: &Record) -> Option<Wish> {
         Threshold::Kept(_) => Some(true),
         Threshold::Nowhere => Some(false),
     };
-    let message = message(record, state, promise, recorded);
+    let message = message(record, state, promise, recorded) + &recorded.map(fallen_short).unwrap_or_default();
     Some(Wish { type_: types::ONLINE_CALIBRATION, status, reason: reason(state), message })
 }
 
@@ -100,6 +100,25 @@ fn seen(promise: Promise, recorded: Option<&ModelCalibration>) -> String {
             grouped(pairs)
         ),
     }
+}
+
+/// Which truths the model's sets surely hold less often than its artifact promises; nothing where they do not.
+fn fallen_short(recorded: &ModelCalibration) -> String {
+    let Some(promised) = recorded.coverage_promised_permille.map(|permille| f64::from(permille) / 1000.0)
+    else {
+        return String::new();
+    };
+    let truths = [(recorded.coverage.good_enough, "was"), (recorded.coverage.not_good_enough, "was not")];
+    let short = truths.into_iter().filter(|(counts, _)| counts.falls_short(promised));
+    let words = short.filter_map(|(counts, was)| {
+        Some(format!(
+            "; sets that should hold the truth in {} of all cases hold it in {} of {} in which Lightweight {was} good enough",
+            crate::explain::decimals(promised),
+            crate::explain::decimals(counts.share()?),
+            grouped(counts.pairs),
+        ))
+    });
+    words.collect()
 }
 
 /// What the status shows: the numbers by which was decided last, so that a settled policy stands still.

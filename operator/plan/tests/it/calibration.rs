@@ -165,6 +165,36 @@ fn what_was_found_reads_like_a_sentence() {
 }
 
 #[test]
+fn sets_that_hold_the_truth_less_often_than_promised_are_told_and_change_nothing() {
+    let mut world = calibrated();
+    let (before, told_before) = (message(&world), told(&world).unwrap());
+    assert!(!before.contains("sets"), "{before}");
+    for pod in &mut world.pods {
+        pod.audited[0].coverage.good_enough.covered -= 60;
+        pod.audited[0].coverage_promised_permille = None;
+    }
+    world.audit(150, 20);
+    world.run(4);
+    assert!(
+        !message(&world).contains("sets"),
+        "a pod that does not say what was promised: {}",
+        message(&world)
+    );
+    world.pods[1].audited[0].coverage_promised_permille = Some(900);
+    world.audit(150, 20);
+    world.run(4);
+    let words = "; sets that should hold the truth in 0.900 of all cases hold it in 0.789 of 1,140 in which Lightweight was \
+                 good enough";
+    assert!(message(&world).ends_with(words), "{}", message(&world));
+    assert_eq!(world.condition("OnlineCalibration"), ("True".to_owned(), "Calibrated".to_owned()));
+    assert_eq!(told(&world).unwrap().lambda, told_before.lambda);
+    let audited = audited(world.recorded(), &world.observed().pods).unwrap();
+    let promised = audited.coverage_promised.unwrap();
+    assert!(audited.coverage.good_enough.falls_short(promised));
+    assert!(!audited.coverage.not_good_enough.falls_short(promised));
+}
+
+#[test]
 fn a_threshold_is_frozen_from_staging_to_the_end_of_the_watch() {
     let mut world = calibrated();
     let found = told(&world).unwrap();

@@ -73,6 +73,8 @@ pub(super) struct ModelScore {
     pub(super) score: f32,
     pub(super) good_enough: f32,
     pub(super) set: Option<ConformalSet>,
+    /// How often such sets should hold the truth, in thousandths.
+    pub(super) promised: Option<u16>,
     /// The model's rule chose Lightweight.
     pub(super) lightweight: bool,
     /// So new that Powerful answers whatever the threshold.
@@ -87,6 +89,14 @@ impl ModelScore {
             score: score.score,
             good_enough: score.good_enough,
             set: score.set,
+            promised: opinion
+                .model
+                .engine()
+                .metadata()
+                .calibration
+                .sets
+                .first()
+                .map(|sets| sets.coverage_permille),
             lightweight: decision.tier == EngineTier::Lightweight,
             novel: score.novel,
         })

@@ -66,6 +66,7 @@ impl Sums {
         }
         if let Some(covered) = said.covers(grades) {
             sums.coverage.add(grades.good_enough(), covered);
+            sums.coverage_promised_permille = said.promised;
         }
         // Numbers always serialise.
         let stored = serde_json::to_string(&entry).unwrap_or_default();

@@ -98,6 +98,7 @@ fn sums_of_audits_survive_a_kill_and_count_for_every_model_that_scored() {
     let sums = pod.runtime.report().calibration;
     let of = |digest| sums.iter().find(|sums| sums.digest == digest).unwrap();
     assert!(sums.iter().all(|sums| sums.is_sound() && sums.pairs == 40));
+    assert!(sums.iter().all(|sums| sums.coverage_promised_permille == Some(900)), "as their artifacts say");
     assert_eq!((of(stable).observed.pairs, of(candidate).observed.pairs), (40, 0), "stable decided");
     assert!((of(stable).observed.regret - lost).abs() < 1e-9);
     assert!((of(stable).regret.regret_at(2.0) - 10.0 * (0.5 + 0.25)).abs() < 1e-9, "whatever was decided");
