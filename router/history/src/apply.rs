@@ -212,12 +212,20 @@ fn upsert_evidence(
             owner.phase,
             evidence,
         ])?;
+    keep_newest(transaction, "trial_evidence", EVIDENCE_KEPT)
+}
+
+/// Deletes all rows of a table but those that were written last.
+pub(crate) fn keep_newest(
+    transaction: &Transaction<'_>,
+    table: &'static str,
+    rows: u32,
+) -> rusqlite::Result<()> {
     transaction
-        .prepare_cached(
-            "DELETE FROM trial_evidence WHERE sequence NOT IN
-                (SELECT sequence FROM trial_evidence ORDER BY sequence DESC LIMIT ?1)",
-        )?
-        .execute([EVIDENCE_KEPT])?;
+        .prepare_cached(&format!(
+            "DELETE FROM {table} WHERE sequence NOT IN (SELECT sequence FROM {table} ORDER BY sequence DESC LIMIT ?1)"
+        ))?
+        .execute([rows])?;
     Ok(())
 }
 

@@ -112,9 +112,7 @@ impl History {
         if !is_sound {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
-        let queued = is_sound && self.queue_or_drop(Write::Pair { pair: Box::new(pair), sums });
-        self.shared.dropped_pairs.fetch_add(u64::from(!queued), Ordering::Relaxed);
-        queued
+        is_sound && self.queue_or_drop(Write::Pair { pair: Box::new(pair), sums })
     }
 
     /// Queues feedback on a decision of this pod and calls back once it is on disk, or refused:
@@ -296,11 +294,6 @@ impl History {
     /// Decisions, outcomes and audits that were dropped since the start.
     pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
-    }
-
-    /// The audits among those that were dropped.
-    pub fn dropped_pairs(&self) -> u64 {
-        self.shared.dropped_pairs.load(Ordering::Relaxed)
     }
 
     /// Transactions since the start.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use crate::apply::integer;
+use crate::apply::{integer, keep_newest};
 use crate::error::HistoryError;
 use crate::record::Tier;
 
@@ -120,13 +120,7 @@ fn store_sums(transaction: &Transaction<'_>, sums: &[PairSums]) -> rusqlite::Res
     for PairSums { digest, sums } in sums {
         replace.execute([digest, sums])?;
     }
-    transaction
-        .prepare_cached(
-            "DELETE FROM pair_sums WHERE sequence NOT IN
-                (SELECT sequence FROM pair_sums ORDER BY sequence DESC LIMIT ?1)",
-        )?
-        .execute([SUMS_KEPT])?;
-    Ok(())
+    keep_newest(transaction, "pair_sums", SUMS_KEPT)
 }
 
 /// All sums, those written last at the end.

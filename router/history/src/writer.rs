@@ -27,8 +27,6 @@ pub(crate) struct Shared {
     pub(crate) queued: AtomicUsize,
     /// Decisions, outcomes and audits that were never stored.
     pub(crate) dropped: AtomicU64,
-    /// The audits among them.
-    pub(crate) dropped_pairs: AtomicU64,
     /// Transactions.
     pub(crate) commits: AtomicU64,
     /// Why the last batch failed; `None` once one succeeds.
@@ -121,8 +119,6 @@ impl Writer {
             }
             Err(error) => {
                 self.shared.dropped.fetch_add(passing as u64, Ordering::Relaxed);
-                let pairs = batch.iter().filter(|entry| matches!(entry.write, Write::Pair { .. })).count();
-                self.shared.dropped_pairs.fetch_add(pairs as u64, Ordering::Relaxed);
                 self.report(Some(error.clone()));
                 for acknowledge in batch.into_iter().filter_map(|entry| entry.acknowledge) {
                     acknowledge(Err(error.clone()));
