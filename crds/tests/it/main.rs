@@ -43,6 +43,19 @@ fn every_policy_that_the_schema_must_accept_is_valid() {
 }
 
 #[test]
+fn the_sample_in_earnest_is_valid_names_its_own_model_and_leaves_the_rollout_to_the_defaults() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/samples/general.yaml");
+    let documents: Vec<serde_json::Value> =
+        yaml::from_multi(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let [model, policy] = &documents[..] else { panic!("a model and a policy: {documents:?}") };
+    for role in ["model", "stable"] {
+        assert_eq!(policy["spec"][role]["name"], model["metadata"]["name"]);
+    }
+    assert!(policy["spec"].get("rollout").is_none());
+    assert_eq!(validate(&serde_json::from_value(policy.clone()).unwrap()).err(), None);
+}
+
+#[test]
 fn the_sample_of_audits_fits_the_sample_policy() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/samples");
     let read = |file: &str| -> serde_json::Value {

@@ -147,9 +147,15 @@ mod tests {
     #[test]
     fn the_samples_name_artifacts_that_load() {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-        let text = std::fs::read_to_string(format!("{root}/config/samples/routermodels.yaml")).unwrap();
-        let models: Vec<tinydancer_crds::RouterModel> = tinydancer_crds::yaml::from_multi(&text).unwrap();
-        assert_eq!(models.len(), 2);
+        let documents = |file: &str| -> Vec<serde_json::Value> {
+            let text = std::fs::read_to_string(format!("{root}/config/samples/{file}")).unwrap();
+            tinydancer_crds::yaml::from_multi(&text).unwrap()
+        };
+        let all = [documents("routermodels.yaml"), documents("general.yaml")].concat();
+        let models = all.into_iter().filter(|document| document["kind"] == "RouterModel");
+        let models: Vec<tinydancer_crds::RouterModel> =
+            models.map(|model| serde_json::from_value(model).unwrap()).collect();
+        assert_eq!(models.len(), 3);
         for model in models {
             let source = model.spec.source.config_map.unwrap();
             let bytes = std::fs::read(format!("{root}/models/{}.safetensors", source.name)).unwrap();
