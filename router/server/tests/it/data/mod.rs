@@ -12,6 +12,7 @@ mod hostile;
 mod metrics;
 mod models;
 mod outcomes;
+mod own_errors;
 mod reload;
 mod route;
 mod secrets;
