@@ -82,10 +82,10 @@ pub const HIGHEST_SCORE: f64 = 2.0;
 
 /// How sure a threshold's promise is. Stricter than the one in twenty that is promised: thresholds are chosen on what
 /// networks of other rows said, and the one that is kept differs a little from them.
-pub const DELTA: f64 = 0.01;
+pub const DELTA: f64 = 0.007;
 
 /// The largest threshold on the score for which the regret is at most `permille` thousandths with a confidence of
-/// 99 %: Lightweight answers where `score <= lambda`, and the upper bound of the mean over all requests of what is lost
+/// 99.3 %: Lightweight answers where `score <= lambda`, and the upper bound of the mean over all requests of what is lost
 /// by it keeps the promise (Bates et al., J. ACM 2021). Nothing when even an empty Lightweight side cannot promise it.
 pub fn risk_threshold(scores: &[f64], losses: &[f64], permille: u16) -> Option<f64> {
     let lambda = risk::threshold(scores, losses, f64::from(permille) / 1000.0, DELTA)?;
