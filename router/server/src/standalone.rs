@@ -173,6 +173,12 @@ mod tests {
     }
 
     #[test]
+    fn bug_15_a_model_without_end_is_refused_by_name_and_not_read() {
+        let message = read_artifact(Path::new("/dev/zero")).unwrap_err().to_string();
+        assert_eq!(message, "failed to read /dev/zero: an artifact must have at most 184320 bytes");
+    }
+
+    #[test]
     fn a_file_that_is_not_there_is_named() {
         let message = read_policy(Path::new("/does/not/exist.yaml")).unwrap_err().to_string();
         assert!(message.contains("/does/not/exist.yaml"), "{message}");

@@ -7,6 +7,7 @@ mod calibration;
 mod certificates;
 mod control;
 mod data;
+mod earlier_system;
 mod feedback;
 mod outcomes;
 mod pod;

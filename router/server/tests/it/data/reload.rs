@@ -22,7 +22,7 @@ const CLIENTS: usize = 4;
 /// A request that takes so many times the median is slow: many times less than a model takes to load.
 const SLOW: u32 = 5;
 /// Slow requests may be so many times as frequent while a model is replaced.
-const TIMES_AS_OFTEN: f64 = 4.0;
+const TIMES_AS_OFTEN: f64 = 2.5;
 
 /// One request.
 struct Answer {
@@ -153,7 +153,7 @@ async fn fifty_new_models_under_full_load_fail_no_request_and_delay_none() {
     assert!(inside.len() > 250, "only {} requests while models were replaced", inside.len());
     // Loading takes a processor from the requests for a while; if they waited for it, nearly all of them were slow.
     assert!(
-        slow_inside <= TIMES_AS_OFTEN * slow_outside.max(0.05),
+        slow_inside <= TIMES_AS_OFTEN * slow_outside.max(0.08),
         "{slow_inside} of the requests were slow while models were replaced, {slow_outside} else"
     );
     let before = &swaps[swaps.len() - 2].digest;
