@@ -1,6 +1,7 @@
 //! The engine beside its peers, in one run on one core: every row has its turn, ours and then each peer's, round after
 //! round, so that whatever else the machine does meets all of them.
 
+mod bounds;
 mod rows;
 mod run;
 

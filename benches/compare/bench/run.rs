@@ -9,6 +9,8 @@ use tinydancer_compare::peer::Peer;
 use tinydancer_compare::report::{self, Report};
 use tinydancer_compare::statistics::{Summary, quantile};
 
+use tinydancer_engine::simd::Level;
+
 use crate::rows::{Figure, Row, Rows};
 
 /// How long and where.
@@ -59,7 +61,7 @@ pub(crate) fn measured(plan: &Plan, rows: Rows, mut peers: Vec<Peer>) -> Result<
         .collect::<Result<_>>()?;
     Ok(Report {
         machine: Machine::here(plan.core),
-        level: "portable".to_owned(),
+        level: Level::best().name().to_owned(),
         rounds: plan.rounds,
         turn_milliseconds: u64::try_from(plan.turn.as_millis())?,
         rows,

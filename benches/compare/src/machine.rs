@@ -17,7 +17,7 @@ pub struct Machine {
     pub processor: String,
     /// Its features that matter here.
     pub features: Vec<&'static str>,
-    /// Cores that the system sees.
+    /// Cores that the system has; not those that this thread may use.
     pub cores: usize,
     /// The core that was measured on.
     pub core: usize,
@@ -31,7 +31,7 @@ impl Machine {
         Self {
             processor: processor().unwrap_or_else(|| "unknown".to_owned()),
             features: features(),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            cores: information().matches("processor\t").count().max(1),
             core,
             target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
         }
@@ -50,9 +50,14 @@ pub fn pin(core: usize) -> Result<()> {
 }
 
 fn processor() -> Option<String> {
-    let information = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let information = information();
     let line = information.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+/// What Linux says of the processor; nothing elsewhere.
+fn information() -> String {
+    fs::read_to_string("/proc/cpuinfo").unwrap_or_default()
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -1,10 +1,11 @@
 //! The loop around a clock.
+//!
+//! The clock is the thread's own: it stands still while another program has the core. On a machine that does nothing else
+//! it agrees with the one on the wall; on one that does, what it shows is still the work's.
 
-use std::{
-    hint::black_box,
-    sync::Barrier,
-    time::{Duration, Instant},
-};
+use std::{hint::black_box, sync::Barrier, time::Duration};
+
+use nix::time::{ClockId, clock_gettime};
 
 use crate::machine;
 
@@ -33,6 +34,15 @@ impl Operation {
     /// Of something that is done once a call. It is handed the number of the call.
     pub fn of<T: 'static>(operation: impl FnMut(usize) -> T + 'static) -> Self {
         Self::new(repeat(operation))
+    }
+
+    /// Of something that does `group` operations a call.
+    pub fn of_groups<T: 'static>(group: u64, operation: impl FnMut(usize) -> T + 'static) -> Self {
+        let mut repeat = repeat(operation);
+        Self::in_groups(group, move |count| {
+            let calls = count.div_ceil(group);
+            repeat(calls).mul_f64(count as f64 / (calls * group) as f64)
+        })
     }
 
     /// Measures for about this long: nanoseconds an operation.
@@ -64,12 +74,21 @@ impl Operation {
 /// A function that repeats an operation with one clock around all repetitions.
 pub fn repeat<T>(mut operation: impl FnMut(usize) -> T) -> impl FnMut(u64) -> Duration {
     move |count| {
-        let begin = Instant::now();
+        let begin = thread_time();
         for number in 0..count as usize {
             black_box(operation(number));
         }
-        begin.elapsed()
+        thread_time().saturating_sub(begin)
     }
+}
+
+/// How long the calling thread has run.
+///
+/// # Panics
+/// On a system without such a clock, where nothing here can be measured.
+#[expect(clippy::expect_used, reason = "a measurement without a clock must not go on")]
+pub fn thread_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("the system must have a clock for threads").into()
 }
 
 /// Repeats an operation on two threads at once, each on a core of its own; the slower one counts.
@@ -79,11 +98,11 @@ pub fn on_two_threads(cores: [usize; 2], count: u64, operation: impl Fn() + Sync
         // Where a thread cannot be pinned the kernel places it, which two busy threads come well out of.
         let _ = machine::pin(core);
         barrier.wait();
-        let begin = Instant::now();
+        let begin = thread_time();
         for _ in 0..count {
             operation();
         }
-        begin.elapsed()
+        thread_time().saturating_sub(begin)
     };
     std::thread::scope(|scope| {
         let threads = cores.map(|core| {
@@ -124,6 +143,23 @@ mod tests {
         });
         operation.turn(Duration::from_millis(1));
         assert_eq!(told.get(), 256);
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_takes_no_time() {
+        let begin = thread_time();
+        std::thread::sleep(Duration::from_millis(30));
+        assert!(thread_time() - begin < Duration::from_millis(15));
+    }
+
+    #[test]
+    fn a_group_is_told_for_one_of_it() {
+        let calls = Rc::new(Cell::new(0_u64));
+        let seen = Rc::clone(&calls);
+        let mut operation = Operation::of_groups(100, move |_| seen.set(seen.get() + 1));
+        operation.once();
+        assert_eq!(calls.get(), 1);
+        assert!(operation.turn(Duration::from_micros(10)) < 1_000.0);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What is measured of the engine, each beside the peer's row of the same work.
 
 mod breaker;
+mod candidates;
 mod history;
 mod tier;
 
@@ -11,6 +12,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use anyhow::Result;
+use tinydancer_compare::inputs::Numbers;
 use tinydancer_compare::measure::{Operation, repeat};
 
 /// What is measured, and what bounds it.
@@ -90,6 +92,7 @@ fn quantiles<T: 'static>(name: &str, mut operation: impl FnMut(usize) -> T + 'st
 /// Every row whose name begins with one of these; all without any. `folder` is where files may be written.
 pub(crate) fn all(folder: &Path, names: &[String]) -> Result<Rows> {
     let mut all = Rows::default();
+    candidates::add(&mut all)?;
     tier::add(&mut all)?;
     breaker::add(&mut all);
     history::add(&mut all, folder)?;
@@ -103,4 +106,12 @@ pub(crate) fn all(folder: &Path, names: &[String]) -> Result<Rows> {
         .collect();
     all.bounds.retain(|name, _| needed.contains(&name));
     Ok(all)
+}
+
+fn row<const N: usize>(numbers: &mut Numbers, size: f32) -> [f32; N] {
+    [0.0; N].map(|_| numbers.next_between(size))
+}
+
+fn matrix<const N: usize, const M: usize>(numbers: &mut Numbers, size: f32) -> [[f32; N]; M] {
+    [[0.0; N]; M].map(|_| row(numbers, size))
 }

@@ -15,7 +15,7 @@ use tinydancer_engine::fastgrnn::CellWeights;
 use tinydancer_engine::features::{Features, STATISTICS};
 use tinydancer_engine::network::{Network, NetworkWeights};
 
-use super::{Row, Rows, quantiles};
+use super::{Row, Rows, matrix, quantiles, row};
 
 /// Texts that take turns.
 const TEXTS: usize = 256;
@@ -90,12 +90,4 @@ fn weights(numbers: &mut Numbers) -> NetworkWeights {
         head_weight: matrix(numbers, 0.7),
         head_bias: row(numbers, 0.5),
     }
-}
-
-fn row<const N: usize>(numbers: &mut Numbers, size: f32) -> [f32; N] {
-    [0.0; N].map(|_| numbers.next_between(size))
-}
-
-fn matrix<const N: usize, const M: usize>(numbers: &mut Numbers, size: f32) -> [[f32; N]; M] {
-    [[0.0; N]; M].map(|_| row(numbers, size))
 }

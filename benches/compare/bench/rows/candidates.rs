@@ -1,0 +1,228 @@
+//! The choice among candidates: like for like with the peer (one step of 5 inputs and 8 units from 0, its features and
+//! weights), and the candidate network with its streams.
+//!
+//! The engine has no feature extraction or inference of its own on this path: they are one pass with everything else.
+//! Their rows run the whole pass with the rest made as small as it gets, and so do more than the peer's.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use tinydancer_compare::inputs::{self, CandidateInput, DIMENSIONS, FEATURES, Numbers, QUERIES, UNITS};
+use tinydancer_compare::measure::Operation;
+use tinydancer_engine::candidate::network::{CandidateWeights, HEADS, HIDDEN, INPUTS};
+use tinydancer_engine::candidate::query::{Query, Scratch};
+use tinydancer_engine::candidate::ranker::{Known, Overlap, Ranker, RankerWeights, Roles};
+use tinydancer_engine::candidate::store::{Entry, Storage, Store};
+use tinydancer_engine::fastgrnn::CellWeights;
+use tinydancer_engine::simd::Level;
+
+use super::{Row, Rows, matrix, row};
+use crate::bounds;
+
+/// What the peer multiplies its features with before its network reads them, in its order.
+const FEATURE_WEIGHTS: [f32; FEATURES] = [0.4, 0.2, 0.15, 0.15, 0.1];
+/// The peer's recency loses this share in a second.
+const RECENCY_DECAY: f64 = 0.001;
+const STORAGES: [(Storage, &str, usize); 3] =
+    [(Storage::F32, "f32", 4), (Storage::F16, "f16", 2), (Storage::Int8, "int8", 1)];
+/// Before the first decision, longer than any candidate is old.
+const EARLIER: Duration = Duration::from_hours(48);
+
+pub(crate) fn add(all: &mut Rows) -> Result<()> {
+    let best = Level::best();
+    for (storage, name, _) in STORAGES {
+        let store = like_the_peer::<1>(100, storage, best)?;
+        all.rows.push(Row::new(format!("similarity/{name}"), each(store, 100)).beside("similarity"));
+    }
+    for count in [10, 50, 100] {
+        let store = like_the_peer::<1>(count, Storage::F32, best)?;
+        all.rows.push(
+            Row::new(format!("features/{count}/f32"), select(store)).beside(format!("features/{count}")),
+        );
+    }
+    let store = narrow::<UNITS>(100, best)?;
+    all.rows.push(Row::new("inference", each(store, 100)).beside("inference"));
+    for count in [10, 50, 100, 1000] {
+        let row = Row::new(format!("batch/{count}"), select(narrow::<UNITS>(count, best)?));
+        all.rows.push(row.beside(format!("batch/{count}")));
+    }
+    let mut levels = Level::all();
+    levels.reverse();
+    for level in levels {
+        decisions(all, level)?;
+    }
+    for (storage, name, _) in STORAGES {
+        let operation = select(like_the_peer::<UNITS>(100, storage, best)?);
+        all.rows.push(
+            Row::new(format!("decision-without-clone/100/{name}"), operation)
+                .beside("decision-without-clone/100"),
+        );
+    }
+    for count in [100, 1000] {
+        for (storage, name, _) in STORAGES {
+            let row = Row::new(format!("ranked/{count}/{name}"), rank(like_the_peer(count, storage, best)?));
+            all.rows.push(row.beside(format!("decision/{count}")));
+        }
+    }
+    Ok(())
+}
+
+/// Whole decisions at a level, like for like and with streams, and what bounds them.
+fn decisions(all: &mut Rows, level: Level) -> Result<()> {
+    for count in [10, 100, 1000] {
+        for (storage, name, bytes) in STORAGES {
+            let operation = select(like_the_peer::<UNITS>(count, storage, level)?);
+            let mut row = Row::new(format!("decision/{count}/{name}/{}", level.name()), operation);
+            row.bounds = bounds::of_decision::<UNITS, false>(&mut all.bounds, level, count, bytes);
+            all.rows.push(row.beside(format!("decision/{count}")));
+        }
+    }
+    let count = 100;
+    for (storage, name, bytes) in STORAGES {
+        let operation = select(with_streams(count, storage, level)?);
+        let mut row = Row::new(format!("candidate-network/{count}/{name}/{}", level.name()), operation);
+        row.bounds = bounds::of_decision::<HIDDEN, true>(&mut all.bounds, level, count, bytes);
+        all.rows.push(row.beside(format!("decision/{count}")));
+    }
+    Ok(())
+}
+
+/// Chooses with one clock read, request after request.
+fn select<const I: usize, const H: usize, const N: usize>(store: Store<I, H, N>) -> Operation {
+    let (queries, start, mut scratch) = (queries(store.dimensions()), Instant::now(), Scratch::default());
+    let signals = request_signals();
+    Operation::of(move |number| {
+        let query = Query { embedding: black_box(&queries[number % QUERIES]), tags: &[], signals };
+        black_box(&store).select(&query, EARLIER + start.elapsed(), &mut scratch).ok()
+    })
+}
+
+/// As [`select`], told for one candidate of so many.
+fn each<const I: usize, const H: usize, const N: usize>(store: Store<I, H, N>, candidates: u64) -> Operation {
+    let (queries, start, mut scratch) = (queries(store.dimensions()), Instant::now(), Scratch::default());
+    let signals = request_signals();
+    Operation::of_groups(candidates, move |number| {
+        let query = Query { embedding: black_box(&queries[number % QUERIES]), tags: &[], signals };
+        black_box(&store).select(&query, EARLIER + start.elapsed(), &mut scratch).ok()
+    })
+}
+
+/// All candidates, best first, each read.
+fn rank(store: Store<FEATURES, UNITS, 1>) -> Operation {
+    let (queries, start, mut scratch) = (queries(store.dimensions()), Instant::now(), Scratch::default());
+    Operation::of(move |number| {
+        let query =
+            Query { embedding: black_box(&queries[number % QUERIES]), tags: &[], signals: [0.0; FEATURES] };
+        let ranked = black_box(&store).rank(&query, EARLIER + start.elapsed(), &mut scratch);
+        ranked.map(|ranked| {
+            for selection in ranked {
+                black_box(selection);
+            }
+        })
+    })
+}
+
+/// What a request says beside its embedding: to the candidate network that it is one, to the peer's nothing.
+fn request_signals<const I: usize>() -> [f32; I] {
+    let mut signals = [0.0; I];
+    if let [_, previous_turn, prompt_tokens, .., is_query] = &mut signals[..]
+        && I == INPUTS
+    {
+        (*previous_turn, *prompt_tokens, *is_query) = (0.5, 5.0, 1.0);
+    }
+    signals
+}
+
+fn queries(dimensions: usize) -> Vec<Vec<f32>> {
+    let mut queries = inputs::queries();
+    for query in &mut queries {
+        query.truncate(dimensions);
+    }
+    queries
+}
+
+/// The peer's network of `H` units over its five features.
+fn like_the_peer<const H: usize>(
+    count: usize,
+    storage: Storage,
+    level: Level,
+) -> Result<Store<FEATURES, H, 1>> {
+    filled(Store::new(peer_ranker()?, DIMENSIONS, storage)?.at_level(level), count)
+}
+
+/// The same over embeddings of one number: the cells and what belongs to them.
+fn narrow<const H: usize>(count: usize, level: Level) -> Result<Store<FEATURES, H, 1>> {
+    filled(Store::new(peer_ranker()?, 1, Storage::F32)?.at_level(level), count)
+}
+
+fn filled<const H: usize>(mut store: Store<FEATURES, H, 1>, count: usize) -> Result<Store<FEATURES, H, 1>> {
+    for candidate in inputs::candidates(count) {
+        let known =
+            Known { signals: peer_signals(&candidate), state: [0.0; H], last_call: last_call(&candidate) };
+        let embedding = candidate.embedding.get(..store.dimensions()).unwrap_or_default();
+        store.register(&Entry { id: &candidate.id, embedding, tags: &[], known }, EARLIER)?;
+    }
+    Ok(store)
+}
+
+fn last_call(candidate: &CandidateInput) -> Option<Duration> {
+    EARLIER.checked_sub(Duration::from_secs(candidate.age_seconds.into()))
+}
+
+/// Frequency and success by the peer's formulas; the others are made at a decision.
+fn peer_signals(candidate: &CandidateInput) -> [f32; FEATURES] {
+    let frequency = ((candidate.calls as f32).ln_1p() / 10_000_f32.ln_1p()).min(1.0);
+    [0.0, 0.0, frequency, candidate.success, 0.0]
+}
+
+/// From a state of 0 the peer's cell is `(1 - z) c`: this one with zeta at 1 and nu at 0 after the sigmoid.
+fn peer_ranker<const H: usize>() -> Result<Ranker<FEATURES, H, 1>> {
+    let mut numbers = Numbers::new(6);
+    Ok(Ranker::new(&RankerWeights {
+        input_mean: [0.0; FEATURES],
+        input_std: FEATURE_WEIGHTS.map(|weight| 1.0 / weight),
+        cell: CellWeights {
+            w: matrix(&mut numbers, 0.5),
+            u: [[0.0; H]; H],
+            bias_gate: row(&mut numbers, 0.5),
+            bias_update: row(&mut numbers, 0.5),
+            zeta: 40.0,
+            nu: -40.0,
+        },
+        head_weight: matrix(&mut numbers, 0.7),
+        head_bias: row(&mut numbers, 0.5),
+        roles: Roles { similarity: 0, gap: None, recency: 1, overlap: 4 },
+        half_life: Duration::from_secs_f64(std::f64::consts::LN_2 / RECENCY_DECAY),
+        overlap: Overlap::ShareOfRequest,
+    })?)
+}
+
+/// Candidates whose streams have seen calls, and the candidate network.
+fn with_streams(count: usize, storage: Storage, level: Level) -> Result<Store<INPUTS, HIDDEN, HEADS>> {
+    let mut numbers = Numbers::new(7);
+    let ranker = Ranker::candidate(&CandidateWeights {
+        input_mean: row(&mut numbers, 1.0),
+        input_std: [1.5; INPUTS],
+        cell: CellWeights {
+            w: matrix(&mut numbers, 0.5),
+            u: matrix(&mut numbers, 0.5),
+            bias_gate: row(&mut numbers, 1.0),
+            bias_update: row(&mut numbers, 1.0),
+            zeta: 1.0,
+            nu: -4.0,
+        },
+        head_weight: matrix(&mut numbers, 0.7),
+        head_bias: row(&mut numbers, 0.5),
+    })?;
+    let mut store = Store::new(ranker, DIMENSIONS, storage)?.at_level(level);
+    for candidate in inputs::candidates(count) {
+        let mut signals = [0.0; INPUTS];
+        (signals[3], signals[4]) = (numbers.next_share(), numbers.next_share());
+        (signals[7], signals[8], signals[10]) = ((candidate.calls as f32).ln_1p(), candidate.success, 1.0);
+        let known = Known { signals, state: row(&mut numbers, 0.8), last_call: last_call(&candidate) };
+        let entry = Entry { id: &candidate.id, embedding: &candidate.embedding, tags: &[], known };
+        store.register(&entry, EARLIER)?;
+    }
+    Ok(store)
+}
