@@ -20,6 +20,8 @@ pub const NAME: &str = "token-table";
 const INSIDE: &str = "##";
 /// Tokens of a text that are read.
 pub const MOST_TOKENS: usize = 512;
+/// Characters of a text that are read: more than so many tokens have in prose, and a bound on the time of any text.
+const LONGEST_TEXT: usize = 16_384;
 /// Characters of a word that is read; longer ones are left out.
 const LONGEST_WORD: usize = 100;
 
@@ -34,6 +36,8 @@ pub struct TokenTable {
     starts: HashMap<Box<str>, usize>,
     /// Rows of the pieces inside of words, without their mark.
     insides: HashMap<Box<str>, usize>,
+    /// Bytes of the longest piece.
+    longest: usize,
 }
 
 /// Why two files are no token table.
@@ -97,11 +101,13 @@ impl TokenTable {
                 None => starts.insert(token.into(), row),
             };
         }
+        let longest =
+            starts.keys().chain(insides.keys()).map(|piece| str::len(piece)).max().unwrap_or(0);
         let name = format!(
             "{NAME}/{}",
             Digest::of(format!("{}\n{}\n", Digest::of(model), Digest::of(vocabulary.as_bytes())).as_bytes())
         );
-        Ok(Self { name, dimensions, rows, starts, insides })
+        Ok(Self { name, dimensions, rows, starts, insides, longest })
     }
 
     /// The name of its space of embeddings: `token-table/sha256:` and the digest of two lines, the digests of both
@@ -115,10 +121,11 @@ impl TokenTable {
         self.dimensions
     }
 
-    /// The mean of the vectors of a text's first [`MOST_TOKENS`] tokens, for
+    /// The mean of the vectors of the first [`MOST_TOKENS`] tokens in a text's first 16,384 characters, for
     /// [`crate::Features::set_embedding`]; nothing if no token is known.
     pub fn embed(&self, text: &str) -> Option<Vec<f32>> {
-        let text = text.to_lowercase();
+        let end = text.char_indices().nth(LONGEST_TEXT).map_or(text.len(), |(end, _)| end);
+        let text = text.get(..end).unwrap_or(text).to_lowercase();
         let mut sums = vec![0.0_f32; self.dimensions];
         let mut found = 0_usize;
         let mut add = |row: usize| {
@@ -136,6 +143,7 @@ impl TokenTable {
         while !rest.is_empty() && word.chars().nth(LONGEST_WORD).is_none() {
             let known = if rows.is_empty() { &self.starts } else { &self.insides };
             let ends = rest.char_indices().rev().map(|(at, character)| at + character.len_utf8());
+            let ends = ends.skip_while(|end| *end > self.longest);
             let longest = ends.filter_map(|end| rest.split_at_checked(end));
             let Some((row, after)) =
                 longest.into_iter().find_map(|(piece, after)| Some((*known.get(piece)?, after)))
@@ -222,6 +230,8 @@ mod tests {
         assert_eq!(table().embed(""), None);
         let long = format!("{}{}", "rain ".repeat(MOST_TOKENS), "fall ".repeat(100));
         assert_eq!(table().embed(&long), Some(vec![1.0, 1.0]));
+        let late = format!("{}fall", "— ".repeat(LONGEST_TEXT / 2));
+        assert_eq!(table().embed(&late), None, "what comes so late is not read");
     }
 
     #[test]

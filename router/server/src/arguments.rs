@@ -56,6 +56,10 @@ pub struct Serve {
     /// Folder for the history; alone the default is in the user's state folder.
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
+    /// Folder with model.safetensors and vocab.txt, a static embedder for requests that come without an embedding. The model
+    /// must be trained with it.
+    #[arg(long, value_name = "FOLDER")]
+    pub token_table: Option<PathBuf>,
     /// Address of the data port [default: 127.0.0.1:8080, in a pod 0.0.0.0:8080].
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use tinydancer_server::{
     arguments::{Arguments, Command, Serve},
-    logging, pod, serve, standalone,
+    embedder, logging, pod, serve, standalone,
 };
 
 #[global_allocator]
@@ -31,6 +31,7 @@ fn run(arguments: &Serve) -> anyhow::Result<()> {
         Some(policy) => standalone::prepare(arguments, policy)?,
         None => pod::prepare(arguments)?,
     };
+    embedder::prepare(&router.runtime, arguments)?;
     runtime.block_on(serve::serve(router, arguments))?;
     Ok(())
 }

@@ -46,7 +46,7 @@ impl Runtime {
     pub fn decide(&self, input: &DecisionInput<'_>) -> RoutingDecision {
         let begin = Instant::now();
         let arms = self.arms.load();
-        let opinions = opinions(&arms, input);
+        let opinions = opinions(&arms, input, self.token_table.get());
         let unique = Uuid::now_v7();
         let counting = self.counting(&arms, &opinions, input.sticky_key.unwrap_or(unique.as_bytes()));
         self.learn(&arms, &opinions, counting);

@@ -23,6 +23,7 @@ mod model;
 mod model_file;
 mod models;
 mod opinions;
+mod own_embedding;
 mod replay;
 mod report;
 mod step;
@@ -41,7 +42,10 @@ use tinydancer_crds::{
     Configuration, Digest,
     valid::{BreakerSettings, DecisionRule, GuardMargins, Permille},
 };
-use tinydancer_engine::embedding::{EmbeddingSpace, MOST_DIMENSIONS};
+use tinydancer_engine::{
+    embedding::{EmbeddingSpace, MOST_DIMENSIONS},
+    token_table::TokenTable,
+};
 use tinydancer_history::{Feedback as FeedbackRecord, Forward, History, HistoryError, Outcome};
 use tinydancer_protocol::UpstreamReport;
 use tokio::sync::{Notify, oneshot, watch};
@@ -60,6 +64,7 @@ pub use keys::{KeyError, read_key, read_or_make_key};
 pub use model::ModelError;
 pub use model_file::ModelFileError;
 pub(crate) use model_file::read as read_model;
+pub use own_embedding::OtherSpace;
 pub use replay::ReplayError;
 pub use transition::{AssignError, PutModelError};
 
@@ -141,6 +146,8 @@ pub struct Runtime {
     /// Wakes whoever passes feedback on.
     forwards: Arc<Notify>,
     upstreams: OnceLock<UpstreamReports>,
+    /// Makes embeddings for requests that come without one.
+    token_table: OnceLock<TokenTable>,
 }
 
 impl fmt::Debug for Runtime {
@@ -208,6 +215,7 @@ impl Runtime {
             tripped: Arc::default(),
             forwards: Arc::default(),
             upstreams: OnceLock::new(),
+            token_table: OnceLock::new(),
             history,
         }
     }

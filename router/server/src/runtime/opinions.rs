@@ -8,10 +8,13 @@ use std::{
 };
 
 use tinydancer_crds::Digest;
-use tinydancer_engine::{Decision, DecisionRule, Features, Score, Tier};
+use tinydancer_engine::{Decision, DecisionRule, Features, Score, Tier, token_table::TokenTable};
 use tinydancer_guards::Observation;
 
-use super::{DecisionInput, ModelRole, ScoringTime, Stages, arms::Arms, beside::Beside, model::LoadedModel};
+use super::{
+    DecisionInput, ModelRole, ScoringTime, Stages, arms::Arms, beside::Beside, model::LoadedModel,
+    own_embedding::own_embedding,
+};
 
 thread_local! {
     /// Buffers that each request of a thread uses again.
@@ -85,8 +88,13 @@ fn asked(arms: &Arms) -> (Asked<'_>, Asked<'_>) {
     }
 }
 
-/// Reads the features once and lets every model score them, by turns the one or the other first.
-pub(super) fn opinions<'a>(arms: &'a Arms, input: &DecisionInput<'_>) -> Opinions<'a> {
+/// Reads the features once and lets every model score them, by turns the one or the other first. Where the request comes
+/// without an embedding, the token table makes one for models that read its own.
+pub(super) fn opinions<'a>(
+    arms: &'a Arms,
+    input: &DecisionInput<'_>,
+    token_table: Option<&TokenTable>,
+) -> Opinions<'a> {
     let nobody = Opinions { serving: None, beside: None, statistics: Vec::new(), latency: Stages::default() };
     let (serving, beside) = asked(arms);
     if serving.is_none() && beside.is_none() {
@@ -102,7 +110,10 @@ pub(super) fn opinions<'a>(arms: &'a Arms, input: &DecisionInput<'_>) -> Opinion
         let fits = |embedding: &&[f32]| {
             [serving, beside].into_iter().flatten().all(|(model, _)| model.reads(embedding))
         };
-        if let Some(embedding) = input.embedding.filter(fits) {
+        let models = [serving, beside].into_iter().flatten().map(|(model, _)| model);
+        let own = token_table.filter(|_| input.embedding.is_none());
+        let own = own.and_then(|table| own_embedding(table, models, input.text));
+        if let Some(embedding) = input.embedding.filter(fits).or(own.as_deref()) {
             // Where it has no direction there is none: the request was checked before.
             let _ = features.set_embedding(embedding);
         }

@@ -17,6 +17,7 @@ mod reload;
 mod route;
 mod secrets;
 mod streams;
+mod token_table;
 mod upstream;
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
