@@ -91,7 +91,7 @@ impl Evaluate {
         let board = scoreboard(&rows, embeddings.as_ref(), subject, &settings, &progress)?;
         print!("{}", table::render(&board));
         if left_out > 0 {
-            println!("\n{left_out} more rows are left out: {}.", self.rows.lack());
+            println!("\nleft out: {left_out} ({})", self.rows.lack());
         }
         if embeddings.is_none() && !self.only {
             println!(

@@ -84,19 +84,13 @@ pub(super) struct ModelScore {
 impl ModelScore {
     pub(super) fn of(opinion: &Opinion<'_>) -> Option<Self> {
         let (score, decision) = opinion.scored?;
+        let sets = &opinion.model.engine().metadata().calibration.sets;
         Some(Self {
             digest: opinion.model.digest(),
             score: score.score,
             good_enough: score.good_enough,
             set: score.set,
-            promised: opinion
-                .model
-                .engine()
-                .metadata()
-                .calibration
-                .sets
-                .first()
-                .map(|sets| sets.coverage_permille),
+            promised: sets.first().map(|sets| sets.coverage_permille),
             lightweight: decision.tier == EngineTier::Lightweight,
             novel: score.novel,
         })
