@@ -40,6 +40,14 @@ pub enum EmbeddingError {
 /// Checks an embedding and keeps it, scaled to length 1, in `kept`; what was kept before is gone.
 pub(crate) fn keep(embedding: &[f32], kept: &mut Vec<f32>) -> Result<(), EmbeddingError> {
     kept.clear();
+    check(embedding)?;
+    kept.extend_from_slice(embedding);
+    unit(kept);
+    Ok(())
+}
+
+/// Whether these numbers are an embedding.
+pub(crate) fn check(embedding: &[f32]) -> Result<(), EmbeddingError> {
     if !(1..=MOST_DIMENSIONS).contains(&embedding.len()) {
         return Err(EmbeddingError::Length { found: embedding.len() });
     }
@@ -49,8 +57,6 @@ pub(crate) fn keep(embedding: &[f32], kept: &mut Vec<f32>) -> Result<(), Embeddi
     if embedding.iter().all(|number| *number == 0.0) {
         return Err(EmbeddingError::Zero);
     }
-    kept.extend_from_slice(embedding);
-    unit(kept);
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 //! c_t = tanh(a_t + bias_update)
 //! h_t = z_t * h_(t-1) + (sigmoid(zeta) * (1 - z_t) + sigmoid(nu)) * c_t
 //! ```
+#![allow(clippy::inline_always, reason = "a step is compiled for each level of the processor")]
 
 mod low_rank;
 
@@ -58,6 +59,7 @@ impl<const I: usize, const H: usize> Cell<I, H> {
     }
 
     /// One step: `state` goes from `h_(t-1)` to `h_t`.
+    #[inline(always)]
     pub fn step(&self, input: &[f32; I], state: &mut [f32; H]) {
         let mut sums = [0.0; H];
         accumulate(&mut sums, &self.w_by_input, input);
@@ -67,7 +69,7 @@ impl<const I: usize, const H: usize> Cell<I, H> {
 }
 
 /// From the sums `a_t` to the new state: both biases, and zeta and nu after their sigmoid.
-#[inline]
+#[inline(always)]
 fn finish<const H: usize>(
     sums: &[f32; H],
     [bias_gate, bias_update]: [&[f32; H]; 2],
@@ -87,6 +89,7 @@ fn finish<const H: usize>(
 }
 
 /// Adds `column * value` for each column and value to the sums.
+#[inline(always)]
 pub(crate) fn accumulate<const N: usize, const H: usize>(
     sums: &mut [f32; H],
     columns: &[[f32; H]; N],

@@ -1,7 +1,7 @@
 //! The inner loops of a decision, sixteen candidates at a time, at any level.
 #![allow(clippy::inline_always, reason = "the loops are compiled inside each level's own function")]
 
-use super::ranker::{Ranker, Unit};
+use super::ranker::Ranker;
 use crate::simd::{LANES, Line, Simd};
 
 /// `2^x` on [-0.5, 0.5] with a relative error of at most 7.5e-8 (Remez), lowest power first.
@@ -47,24 +47,23 @@ pub(super) fn ln_1p<S: Simd>(simd: S, x: S::Floats) -> S::Floats {
     simd.mul_add(exponent, simd.splat(std::f32::consts::LN_2), simd.mul(sum, s))
 }
 
-/// The state of one unit after the step, from its sum and its state before it.
+/// The state after the step, from the sum, what the update's power is multiplied by, and the state before (none: 0).
 #[inline(always)]
-fn unit<S: Simd, const N: usize, const STREAM: bool>(
+pub(super) fn step<S: Simd>(
     simd: S,
-    unit: &Unit<N>,
     [gain, floor]: [S::Floats; 2],
     sum: S::Floats,
-    state: &Line<f32, LANES>,
+    ratio: S::Floats,
+    state: Option<S::Floats>,
 ) -> S::Floats {
     let one = simd.splat(1.0);
     let power = power(simd, sum);
     let gate = simd.min(power, simd.splat(LARGEST_GATE));
-    let update = simd.mul(simd.mul(power, power), simd.splat(unit.ratio));
-    let update = simd.min(update, simd.splat(LARGEST_UPDATE));
+    let update = simd.min(simd.mul(simd.mul(power, power), ratio), simd.splat(LARGEST_UPDATE));
     let (gate_below, update_below) = (simd.add(gate, one), simd.add(update, one));
     let mut above = simd.mul(simd.mul_add(gain, gate, floor), simd.sub(one, update));
-    if STREAM {
-        above = simd.mul_add(simd.load(&state.0), update_below, above);
+    if let Some(state) = state {
+        above = simd.mul_add(state, update_below, above);
     }
     simd.div(above, simd.mul(gate_below, update_below))
 }
@@ -97,7 +96,8 @@ pub(super) fn heads<S: Simd, const I: usize, const H: usize, const N: usize, con
         if STREAM {
             sum = simd.mul_add(gap, simd.splat(weights.gap), sum);
         }
-        let hidden = unit::<S, N, STREAM>(simd, weights, constants, sum, state);
+        let state = if STREAM { Some(simd.load(&state.0)) } else { None };
+        let hidden = step(simd, constants, sum, simd.splat(weights.ratio), state);
         for (head, weight) in heads.iter_mut().zip(weights.heads) {
             *head = simd.mul_add(hidden, simd.splat(weight), *head);
         }

@@ -4,9 +4,14 @@
 //! Every finished call is one step of its candidate's stream. A decision is one more step from each
 //! candidate's state with the request's signals, which is not kept, and two heads on the state it leads to.
 
+mod best;
 pub mod conversation;
+#[cfg(feature = "bounds")]
+pub mod bounds;
+pub mod infer;
 mod kernel;
 pub mod network;
+pub mod offered;
 mod overlap;
 pub mod query;
 pub mod ranker;

@@ -1,10 +1,33 @@
 //! A request's embedding made ready, and its similarity to sixteen candidates.
 #![allow(clippy::inline_always, reason = "compiled inside each level's own function")]
 
+use super::network::INPUTS;
+use super::offered::Refused;
 use super::ranker::{Ranker, fits};
 use super::store::{CandidateError, MOST_TAGS};
 use crate::embedding::{self, EmbeddingError};
+use crate::numerics::ln_1p;
 use crate::simd::{LANES, Line, Simd};
+
+/// What a request says to all candidates.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<'a, const I: usize> {
+    /// Its embedding, of any length but 0.
+    pub embedding: &'a [f32],
+    /// Hashes of its tags ([`crate::features::tag_bucket`]).
+    pub tags: &'a [u64],
+    /// Inputs before they are normalised that are the request's, 0 elsewhere.
+    pub signals: [f32; I],
+}
+
+impl<'a> Query<'a, INPUTS> {
+    /// A request to the candidate network. `previous_turn` is its similarity to the turn before.
+    pub fn of_request(embedding: &'a [f32], tags: &'a [u64], previous_turn: f32, prompt_tokens: u32) -> Self {
+        let mut signals = [0.0; INPUTS];
+        (signals[1], signals[2], signals[11]) = (previous_turn, ln_1p(prompt_tokens as f32), 1.0);
+        Self { embedding, tags, signals }
+    }
+}
 
 /// A request that cannot be answered. Nothing has changed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -49,9 +72,15 @@ pub struct Scratch {
     bytes: Vec<[u8; 4]>,
     pub(super) heads: Vec<Line<f32, LANES>>,
     pub(super) keys: Vec<u64>,
+    pub(super) refused: Vec<Refused>,
 }
 
 impl Scratch {
+    /// The candidates that the last [`Ranker::choose`] left out.
+    pub fn refused(&self) -> &[Refused] {
+        &self.refused
+    }
+
     /// Puts the candidates of `heads`, `heads_each` lines a block, in order.
     pub(super) fn sort(&mut self, heads_each: usize, candidates: usize) {
         self.keys.clear();
@@ -83,7 +112,7 @@ pub(super) struct Prepared<'q> {
 }
 
 /// Squares between these add up in f32 without loss.
-const USUAL: std::ops::Range<f32> = 1e-24..1e30;
+pub(super) const USUAL: std::ops::Range<f32> = 1e-24..1e30;
 
 /// Makes an embedding ready, with bytes if they are asked for.
 #[inline(always)]

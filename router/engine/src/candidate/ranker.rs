@@ -18,6 +18,7 @@ use super::network::{CandidateWeights, HEADS, HIDDEN, INPUTS};
 use super::stream::{HALF_LIFE, Standing};
 use crate::fastgrnn::CellWeights;
 use crate::numerics;
+use crate::simd::{LANES, Line};
 
 /// The biases of gate and update of a unit may differ by this much, or the one power could leave f32.
 pub const WIDEST_BIASES: f32 = 20.0;
@@ -111,6 +112,16 @@ pub(super) struct Unit<const N: usize> {
     pub(super) heads: [f32; N],
 }
 
+/// The weights with the units side by side, for one candidate at once; empty places are 0.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ByLane<const I: usize, const H: usize, const N: usize> {
+    pub(super) w: [Line<f32, LANES>; I],
+    pub(super) u: [Line<f32, LANES>; H],
+    pub(super) constant: Line<f32, LANES>,
+    pub(super) ratio: Line<f32, LANES>,
+    pub(super) heads: [Line<f32, LANES>; N],
+}
+
 /// A network that is ready to run over many candidates.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranker<const I: usize, const H: usize, const N: usize> {
@@ -124,9 +135,10 @@ pub struct Ranker<const I: usize, const H: usize, const N: usize> {
     pub(super) rate: f32,
     pub(super) overlap: Overlap,
     roles: Roles,
-    w_by_input: [[f32; H]; I],
-    u_by_input: [[f32; H]; H],
-    constant: [f32; H],
+    pub(super) w_by_input: [[f32; H]; I],
+    pub(super) u_by_input: [[f32; H]; H],
+    pub(super) constant: [f32; H],
+    pub(super) by_lane: ByLane<I, H, N>,
 }
 
 impl Ranker<INPUTS, HIDDEN, HEADS> {
@@ -162,7 +174,7 @@ impl<const I: usize, const H: usize, const N: usize> Ranker<I, H, N> {
         let column =
             |input: usize| std::array::from_fn(|unit| (over(input) * f64::from(cell.w[unit][input])) as f32);
         let w_by_input: [[f32; H]; I] = std::array::from_fn(column);
-        let constant = std::array::from_fn(|unit| {
+        let constant: [f32; H] = std::array::from_fn(|unit| {
             let means = (0..I).map(|input| {
                 over(input) * f64::from(cell.w[unit][input]) * f64::from(weights.input_mean[input])
             });
@@ -178,6 +190,16 @@ impl<const I: usize, const H: usize, const N: usize> Ranker<I, H, N> {
                 as f32,
             heads: std::array::from_fn(|head| weights.head_weight[head][unit]),
         });
+        let u_by_input: [[f32; H]; H] = std::array::from_fn(|from| {
+            std::array::from_fn(|unit| (scale * f64::from(cell.u[unit][from])) as f32)
+        });
+        let by_lane = ByLane {
+            w: w_by_input.map(|column| in_lanes(&column)),
+            u: u_by_input.map(|column| in_lanes(&column)),
+            constant: in_lanes(&constant),
+            ratio: in_lanes(&units.map(|unit: Unit<N>| unit.ratio)),
+            heads: weights.head_weight.map(|row| in_lanes(&row)),
+        };
         let nu = numerics::sigmoid(cell.nu);
         Ok(Self {
             units,
@@ -188,10 +210,9 @@ impl<const I: usize, const H: usize, const N: usize> Ranker<I, H, N> {
             overlap: weights.overlap,
             roles,
             w_by_input,
-            u_by_input: std::array::from_fn(|from| {
-                std::array::from_fn(|unit| (scale * f64::from(cell.u[unit][from])) as f32)
-            }),
+            u_by_input,
             constant,
+            by_lane,
         })
     }
 
@@ -238,6 +259,14 @@ impl<const I: usize, const H: usize, const N: usize> Ranker<I, H, N> {
         let roles = &self.roles;
         [Some(roles.similarity), roles.gap, Some(roles.recency), Some(roles.overlap)].contains(&Some(input))
     }
+}
+
+fn in_lanes<const H: usize>(numbers: &[f32; H]) -> Line<f32, LANES> {
+    let mut line = Line([0.0; LANES]);
+    for (lane, number) in line.0.iter_mut().zip(numbers) {
+        *lane = *number;
+    }
+    line
 }
 
 fn check<const I: usize, const H: usize, const N: usize>(
@@ -297,6 +326,21 @@ pub struct Known<const I: usize, const H: usize> {
     pub state: [f32; H],
     /// When the last call ended.
     pub last_call: Option<Duration>,
+}
+
+/// The inputs of [`Known::of_five`]: similarity, recency, frequency, success, overlap.
+pub const FIVE: Roles = Roles { similarity: 0, gap: None, recency: 1, overlap: 4 };
+/// So many calls count as the most there are.
+pub const MOST_CALLS: u64 = 10_000;
+
+impl<const H: usize> Known<5, H> {
+    /// A candidate of a network over the five signals of [`FIVE`] without a stream: how often it was called, the
+    /// share of successes, and when it was called last. Frequency is logarithmic, 1 at [`MOST_CALLS`].
+    pub fn of_five(calls: u64, success: f32, last_call: Option<Duration>) -> Self {
+        let most = numerics::ln_1p(MOST_CALLS as f32);
+        let frequency = (numerics::ln_1p(calls as f32) / most).min(1.0);
+        Self { signals: [0.0, 0.0, frequency, success, 0.0], state: [0.0; H], last_call }
+    }
 }
 
 impl From<&Standing> for Known<INPUTS, HIDDEN> {

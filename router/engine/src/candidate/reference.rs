@@ -46,8 +46,17 @@ pub(super) fn heads<const I: usize, const H: usize, const N: usize>(
     if let Some(gap) = weights.roles.gap {
         input[gap] = seconds.map_or(0.0, f64::ln_1p);
     }
+    step(weights, &input, &candidate.known.state)
+}
+
+/// The heads after a step with these inputs.
+pub(super) fn step<const I: usize, const H: usize, const N: usize>(
+    weights: &RankerWeights<I, H, N>,
+    input: &[f64; I],
+    state: &[f32; H],
+) -> [f64; N] {
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
-    let state = candidate.known.state.map(f64::from);
+    let state = state.map(f64::from);
     let cell = &weights.cell;
     let after: [f64; H] = std::array::from_fn(|unit| {
         let sums = (0..I).map(|i| {
@@ -113,5 +122,3 @@ impl Numbers {
 
 /// The inputs of the candidate network that are made.
 pub(super) const CANDIDATE: Roles = Roles { similarity: 0, gap: Some(5), recency: 6, overlap: 9 };
-/// Similarity, recency, frequency, success, overlap.
-pub(super) const FIVE: Roles = Roles { similarity: 0, gap: None, recency: 1, overlap: 4 };

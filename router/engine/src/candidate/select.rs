@@ -3,33 +3,14 @@
 
 use std::time::Duration;
 
+use super::best::{All, Best, Sink};
 use super::kernel::{self, Block};
 use super::network::{HEADS, HIDDEN, INPUTS};
 use super::overlap::TagMatches;
-use super::query::{Prepared, QueryError, Rows, Scratch, prepare};
+use super::query::{Prepared, Query, QueryError, Rows, Scratch, prepare};
 use super::store::{Embeddings, Store};
-use crate::numerics::{exp, ln_1p, sigmoid};
+use crate::numerics::{exp, sigmoid};
 use crate::simd::{LANES, Line, Simd, Work};
-
-/// What a request says to all candidates.
-#[derive(Debug, Clone, Copy)]
-pub struct Query<'a, const I: usize> {
-    /// Its embedding, of any length but 0.
-    pub embedding: &'a [f32],
-    /// Hashes of its tags ([`crate::features::tag_bucket`]).
-    pub tags: &'a [u64],
-    /// Inputs before they are normalised that are the request's, 0 elsewhere.
-    pub signals: [f32; I],
-}
-
-impl<'a> Query<'a, INPUTS> {
-    /// A request to the candidate network. `previous_turn` is its similarity to the turn before.
-    pub fn of_request(embedding: &'a [f32], tags: &'a [u64], previous_turn: f32, prompt_tokens: u32) -> Self {
-        let mut signals = [0.0; INPUTS];
-        (signals[1], signals[2], signals[11]) = (previous_turn, ln_1p(prompt_tokens as f32), 1.0);
-        Self { embedding, tags, signals }
-    }
-}
 
 /// The candidate that is chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -73,9 +54,7 @@ impl<const I: usize, const H: usize, const N: usize> Store<I, H, N> {
         now: Duration,
         scratch: &mut Scratch,
     ) -> Result<Selection, QueryError> {
-        let mut best = None;
-        self.decide(query, now, scratch, &mut best)?;
-        best.ok_or(QueryError::NoCandidate)
+        self.decide(query, now, scratch, None)?.ok_or(QueryError::NoCandidate)
     }
 
     /// All open candidates, the highest score first, the first of equals first, in `scratch`.
@@ -91,7 +70,7 @@ impl<const I: usize, const H: usize, const N: usize> Store<I, H, N> {
         let mut heads = std::mem::take(&mut scratch.heads);
         heads.clear();
         heads.resize(N * self.base.len(), Line([0.0; LANES]));
-        let decided = self.decide(query, now, scratch, heads.as_mut_slice());
+        let decided = self.decide(query, now, scratch, Some(&mut heads));
         scratch.heads = heads;
         decided?;
         scratch.sort(N, self.len());
@@ -106,164 +85,99 @@ impl<const I: usize, const H: usize, const N: usize> Store<I, H, N> {
         }))
     }
 
-    fn decide<T: Sink<N> + ?Sized>(
+    /// All heads into lines, or the best.
+    fn decide(
         &self,
         query: &Query<'_, I>,
         now: Duration,
         scratch: &mut Scratch,
-        sink: &mut T,
-    ) -> Result<(), QueryError> {
-        query.check(self)?;
-        let tags = TagMatches::find(self, query.tags)?;
-        let request = self.ranker.request(&query.signals);
-        let pass = Pass { store: self, tags: &tags, request: &request, now: now.as_secs_f64(), sink };
-        self.level.run(Decide { pass, embedding: query.embedding, scratch })
-    }
-}
-
-impl<const I: usize> Query<'_, I> {
-    fn check<const H: usize, const N: usize>(&self, store: &Store<I, H, N>) -> Result<(), QueryError> {
-        if self.embedding.len() != store.dimensions {
-            let (expected, found) = (store.dimensions, self.embedding.len());
+        all: Option<&mut [Line<f32, LANES>]>,
+    ) -> Result<Option<Selection>, QueryError> {
+        if query.embedding.len() != self.dimensions {
+            let (expected, found) = (self.dimensions, query.embedding.len());
             return Err(QueryError::Dimensions { expected, found });
         }
-        store.ranker.check_request(&self.signals)
+        self.ranker.check_request(&query.signals)?;
+        let tags = TagMatches::find(self, query.tags)?;
+        let request = self.ranker.request(&query.signals);
+        let pass = Pass { store: self, tags: &tags, request: &request, now: now.as_secs_f64() };
+        self.level.run(Decide { pass, embedding: query.embedding, scratch, all })
     }
-}
-
-/// Where the heads of sixteen candidates go.
-trait Sink<const N: usize> {
-    type Held<S: Simd>: Copy;
-    fn start<S: Simd>(&self, simd: S) -> Self::Held<S>;
-    fn take<S: Simd>(&mut self, simd: S, held: &mut Self::Held<S>, block: usize, heads: [S::Floats; N]);
-    fn finish<S: Simd>(&mut self, simd: S, held: Self::Held<S>);
-}
-
-/// The best of each lane, and the blocks they are of.
-impl<const N: usize> Sink<N> for Option<Selection> {
-    type Held<S: Simd> = ([S::Floats; N], S::Floats);
-
-    #[inline(always)]
-    fn start<S: Simd>(&self, simd: S) -> Self::Held<S> {
-        ([simd.splat(f32::NEG_INFINITY); N], simd.splat(0.0))
-    }
-
-    #[inline(always)]
-    fn take<S: Simd>(&mut self, simd: S, held: &mut Self::Held<S>, block: usize, heads: [S::Floats; N]) {
-        let (best, blocks) = held;
-        let before = best[0];
-        for (best, head) in best.iter_mut().zip(heads) {
-            *best = simd.choose_larger(heads[0], before, head, *best);
-        }
-        *blocks = simd.choose_larger(heads[0], before, simd.splat(block as f32), *blocks);
-    }
-
-    #[inline(always)]
-    fn finish<S: Simd>(&mut self, simd: S, (best, blocks): Self::Held<S>) {
-        let (logits, blocks) = (simd.store(best[0]), simd.store(blocks));
-        let mut found: Option<(usize, usize)> = None;
-        let mut highest = f32::NEG_INFINITY;
-        for (lane, (logit, block)) in logits.into_iter().zip(blocks).enumerate() {
-            let index = block as usize * LANES + lane;
-            let first = found.is_some_and(|(before, _)| index < before);
-            if logit > highest || (first && logit == highest) {
-                (highest, found) = (logit, Some((index, lane)));
-            }
-        }
-        *self = found.map(|(index, lane)| {
-            let mut heads = [0.0; N];
-            for (head, lanes) in heads.iter_mut().zip(best) {
-                *head = simd.store(lanes)[lane];
-            }
-            Selection::new(index, heads)
-        });
-    }
-}
-
-/// All of them.
-impl<const N: usize> Sink<N> for [Line<f32, LANES>] {
-    type Held<S: Simd> = ();
-
-    #[inline(always)]
-    fn start<S: Simd>(&self, _: S) {}
-
-    #[inline(always)]
-    fn take<S: Simd>(&mut self, simd: S, (): &mut (), block: usize, heads: [S::Floats; N]) {
-        for (line, head) in self[block * N..].iter_mut().zip(heads) {
-            line.0 = simd.store(head);
-        }
-    }
-
-    #[inline(always)]
-    fn finish<S: Simd>(&mut self, _: S, (): ()) {}
 }
 
 /// A decision: what is ready, and what is to be made ready in the level's own function.
-struct Decide<'a, 'q, T: ?Sized, const I: usize, const H: usize, const N: usize> {
-    pass: Pass<'a, T, I, H, N>,
+struct Decide<'a, 'q, const I: usize, const H: usize, const N: usize> {
+    pass: Pass<'a, I, H, N>,
     embedding: &'q [f32],
     scratch: &'q mut Scratch,
+    all: Option<&'a mut [Line<f32, LANES>]>,
 }
 
-struct Pass<'a, T: ?Sized, const I: usize, const H: usize, const N: usize> {
+impl<const I: usize, const H: usize, const N: usize> Work for Decide<'_, '_, I, H, N> {
+    type Output = Result<Option<Selection>, QueryError>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Self::Output {
+        let embeddings = &self.pass.store.embeddings;
+        let bytes = matches!(embeddings, Embeddings::Int8 { .. });
+        let query = prepare(simd, self.embedding, bytes, self.scratch)?;
+        let (pass, all) = (self.pass, self.all);
+        Ok(match embeddings {
+            Embeddings::F32(lines) => pass.run(simd, &query, lines.as_slice(), all),
+            Embeddings::F16(lines) => pass.run(simd, &query, lines.as_slice(), all),
+            Embeddings::Int8 { lines, scales, sums } => {
+                pass.run(simd, &query, &(lines.as_slice(), scales.as_slice(), sums.as_slice()), all)
+            }
+        })
+    }
+}
+
+struct Pass<'a, const I: usize, const H: usize, const N: usize> {
     store: &'a Store<I, H, N>,
     tags: &'a TagMatches<'a>,
     request: &'a [f32; H],
     now: f64,
-    sink: &'a mut T,
 }
 
-impl<T: Sink<N> + ?Sized, const I: usize, const H: usize, const N: usize> Work
-    for Decide<'_, '_, T, I, H, N>
-{
-    type Output = Result<(), QueryError>;
-
+impl<const I: usize, const H: usize, const N: usize> Pass<'_, I, H, N> {
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Result<(), QueryError> {
-        let embeddings = &self.pass.store.embeddings;
-        let bytes = matches!(embeddings, Embeddings::Int8 { .. });
-        let query = prepare(simd, self.embedding, bytes, self.scratch)?;
-        match embeddings {
-            Embeddings::F32(lines) => self.pass.run(simd, &query, lines.as_slice()),
-            Embeddings::F16(lines) => self.pass.run(simd, &query, lines.as_slice()),
-            Embeddings::Int8 { lines, scales, sums } => {
-                self.pass.run(simd, &query, &(lines.as_slice(), scales.as_slice(), sums.as_slice()));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl<T: Sink<N> + ?Sized, const I: usize, const H: usize, const N: usize> Pass<'_, T, I, H, N> {
-    #[inline(always)]
-    fn run<S: Simd, R: Rows + ?Sized>(self, simd: S, query: &Prepared<'_>, rows: &R) {
-        if self.store.streams {
-            self.over_blocks::<S, R, true>(simd, query, rows);
-        } else {
-            self.over_blocks::<S, R, false>(simd, query, rows);
-        }
-    }
-
-    #[inline(always)]
-    fn over_blocks<S: Simd, R: Rows + ?Sized, const STREAM: bool>(
+    fn run<S: Simd, R: Rows + ?Sized>(
         self,
         simd: S,
         query: &Prepared<'_>,
         rows: &R,
+        all: Option<&mut [Line<f32, LANES>]>,
+    ) -> Option<Selection> {
+        if let Some(lines) = all {
+            self.over_blocks(simd, query, rows, &mut All(lines));
+            return None;
+        }
+        let mut best = Best::start(simd);
+        self.over_blocks(simd, query, rows, &mut best);
+        best.finish(simd)
+    }
+
+    #[inline(always)]
+    fn over_blocks<S: Simd, R: Rows + ?Sized>(
+        &self,
+        simd: S,
+        query: &Prepared<'_>,
+        rows: &R,
+        sink: &mut impl Sink<S, N>,
     ) {
         let (store, ranker) = (self.store, &self.store.ranker);
-        let mut held = self.sink.start(simd);
         let lines = store.base.iter().zip(&store.state).zip(&store.last_call).zip(&store.open);
         for (index, (((base, state), last_call), open)) in lines.enumerate() {
             let similarity = rows.similarity(simd, index, query);
             let overlap = self.tags.overlap(simd, index, store.tag_counts.get(index), ranker.overlap);
-            let block = Block { base, state, last_call };
-            let inputs = [similarity, overlap];
-            let mut heads =
-                kernel::heads::<S, I, H, N, STREAM>(simd, ranker, self.request, &block, self.now, inputs);
+            let (block, inputs) = (Block { base, state, last_call }, [similarity, overlap]);
+            let mut heads = if store.streams {
+                kernel::heads::<S, I, H, N, true>(simd, ranker, self.request, &block, self.now, inputs)
+            } else {
+                kernel::heads::<S, I, H, N, false>(simd, ranker, self.request, &block, self.now, inputs)
+            };
             heads[0] = simd.add(heads[0], simd.load(&open.0));
-            self.sink.take(simd, &mut held, index, heads);
+            sink.take(simd, index, heads);
         }
-        self.sink.finish(simd, held);
     }
 }

@@ -2,15 +2,14 @@
 
 use std::arch::is_x86_feature_detected;
 use std::arch::x86_64::{
-    __m512, __m512i, _CMP_GT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_prefetch,
-    _mm256_loadu_si256, _mm512_add_epi32, _mm512_add_ps, _mm512_castps_si512, _mm512_castps256_ps512,
-    _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_ps, _mm512_cvtpd_ps, _mm512_cvtph_ps,
-    _mm512_div_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_insertf32x8, _mm512_loadu_pd,
-    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_add_ps, _mm512_mask_blend_ps, _mm512_max_pd,
-    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_roundscale_ps,
-    _mm512_scalef_ps, _mm512_set1_epi32, _mm512_set1_pd, _mm512_set1_ps, _mm512_setzero_pd,
-    _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srai_epi32, _mm512_storeu_ps, _mm512_sub_epi32,
-    _mm512_sub_pd, _mm512_sub_ps,
+    __m512, __m512i, _CMP_GT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm256_loadu_si256,
+    _mm512_add_epi32, _mm512_add_ps, _mm512_castps_si512, _mm512_castps256_ps512, _mm512_castsi512_ps,
+    _mm512_cmp_ps_mask, _mm512_cvtepi32_ps, _mm512_cvtpd_ps, _mm512_cvtph_ps, _mm512_div_ps,
+    _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_insertf32x8, _mm512_loadu_pd, _mm512_loadu_ps,
+    _mm512_loadu_si512, _mm512_mask_add_ps, _mm512_mask_blend_ps, _mm512_max_pd, _mm512_max_ps,
+    _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps,
+    _mm512_set1_epi32, _mm512_set1_pd, _mm512_set1_ps, _mm512_setzero_pd, _mm512_setzero_si512,
+    _mm512_slli_epi32, _mm512_srai_epi32, _mm512_storeu_ps, _mm512_sub_epi32, _mm512_sub_pd, _mm512_sub_ps,
 };
 
 use super::{LANES, Simd, Work};
@@ -172,6 +171,11 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn load_bytes(self, line: &[i8; 64]) -> Self::Integers {
+        instructions!(_mm512_loadu_si512(line.as_ptr().cast()))
+    }
+
+    #[inline(always)]
     fn dot_bytes(self, sum: __m512i, line: &[i8; 64], query: [u8; 4]) -> __m512i {
         instructions!({
             let query = _mm512_set1_epi32(i32::from_le_bytes(query));
@@ -187,10 +191,5 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn to_floats(self, integers: __m512i) -> __m512 {
         instructions!(_mm512_cvtepi32_ps(integers))
-    }
-
-    #[inline(always)]
-    fn prefetch<T>(self, place: &T) {
-        instructions!(_mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast()));
     }
 }

@@ -20,10 +20,14 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 mod work;
 
 pub use work::{Simd, Work};
+
+use std::sync::OnceLock;
 
 use portable::Portable;
 
@@ -46,6 +50,9 @@ pub enum Level {
     /// AVX-512 F, BW, DQ, VL and VNNI.
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512Token),
+    /// NEON.
+    #[cfg(target_arch = "aarch64")]
+    Neon(NeonToken),
 }
 
 /// That anything can be done without vector instructions.
@@ -56,32 +63,28 @@ pub type Avx2Token = avx2::Avx2;
 /// That there are AVX-512 F, BW, DQ, VL and VNNI.
 #[cfg(target_arch = "x86_64")]
 pub type Avx512Token = avx512::Avx512;
+/// That there is NEON.
+#[cfg(target_arch = "aarch64")]
+pub type NeonToken = neon::Neon;
 
 impl Level {
-    /// The best that this processor can do. The standard library looks once and remembers.
+    /// The best that this processor can do, looked for once.
     #[inline]
     pub fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if let Some(token) = avx512::Avx512::detect() {
-                return Self::Avx512(token);
-            }
-            if let Some(token) = avx2::Avx2::detect() {
-                return Self::Avx2(token);
-            }
-        }
-        Self::Portable(Portable)
+        static BEST: OnceLock<Level> = OnceLock::new();
+        *BEST.get_or_init(|| Self::all().pop().unwrap_or(Self::Portable(Portable)))
     }
 
     /// All that this processor can do, the plainest first.
     pub fn all() -> Vec<Self> {
-        let mut levels = vec![Self::Portable(Portable)];
+        let portable = std::iter::once(Self::Portable(Portable));
         #[cfg(target_arch = "x86_64")]
-        {
-            levels.extend(avx2::Avx2::detect().map(Self::Avx2));
-            levels.extend(avx512::Avx512::detect().map(Self::Avx512));
-        }
-        levels
+        let more = [avx2::Avx2::detect().map(Self::Avx2), avx512::Avx512::detect().map(Self::Avx512)];
+        #[cfg(target_arch = "aarch64")]
+        let more = [neon::Neon::detect().map(Self::Neon)];
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        let more: [Option<Self>; 0] = [];
+        portable.chain(more.into_iter().flatten()).collect()
     }
 
     /// The level's name, as measurements print it.
@@ -92,6 +95,8 @@ impl Level {
             Self::Avx2(_) => "avx2",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(_) => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(_) => "neon",
         }
     }
 
@@ -104,6 +109,8 @@ impl Level {
             Self::Avx2(token) => token.run(work),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(token) => token.run(work),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(token) => token.run(work),
         }
     }
 }

@@ -140,6 +140,15 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn load_bytes(self, line: &[i8; 64]) -> Self::Integers {
+        let mut integers = [0; LANES];
+        for (integer, bytes) in integers.iter_mut().zip(line.as_chunks::<4>().0) {
+            *integer = i32::from_le_bytes(bytes.map(i8::cast_unsigned));
+        }
+        integers
+    }
+
+    #[inline(always)]
     fn dot_bytes(self, mut sum: Self::Integers, line: &[i8; 64], query: [u8; 4]) -> Self::Integers {
         let query = query.map(|byte| i32::from(byte.cast_signed()));
         let (quads, _) = line.as_chunks::<4>();
@@ -155,7 +164,7 @@ impl Simd for Portable {
     fn add_integers(self, a: Self::Integers, b: Self::Integers) -> Self::Integers {
         let mut sums = a;
         for (sum, b) in sums.iter_mut().zip(b) {
-            *sum += b;
+            *sum = sum.wrapping_add(b);
         }
         sums
     }
@@ -164,7 +173,4 @@ impl Simd for Portable {
     fn to_floats(self, integers: Self::Integers) -> Self::Floats {
         integers.map(|integer| integer as f32)
     }
-
-    #[inline(always)]
-    fn prefetch<T>(self, _: &T) {}
 }

@@ -67,12 +67,12 @@ pub trait Simd: Copy {
     const QUERY_FLIP: u8;
     /// The sum to which the products of bytes are added; `sums` are those of each lane's bytes.
     fn start_bytes(self, sums: &[i32; LANES]) -> Self::Integers;
+    /// Four bytes a lane from memory, as one integer.
+    fn load_bytes(self, line: &[i8; 64]) -> Self::Integers;
     /// Adds, in each lane, the products of its four bytes and the query's four bytes. No byte is -128.
     fn dot_bytes(self, sum: Self::Integers, line: &[i8; 64], query: [u8; 4]) -> Self::Integers;
     /// `a + b`
     fn add_integers(self, a: Self::Integers, b: Self::Integers) -> Self::Integers;
     /// To floats.
     fn to_floats(self, integers: Self::Integers) -> Self::Floats;
-    /// Asks for the line of memory that holds this.
-    fn prefetch<T>(self, place: &T);
 }

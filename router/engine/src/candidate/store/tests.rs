@@ -2,10 +2,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::candidate::network::{HIDDEN, INPUTS};
-use crate::candidate::query::{QueryError, Scratch};
-use crate::candidate::ranker::{Overlap, RankerError, RankerWeights, Roles};
-use crate::candidate::reference::{CANDIDATE, FIVE, Numbers, Plain, heads};
-use crate::candidate::select::{Query, Selection};
+use crate::candidate::query::{Query, QueryError, Scratch};
+use crate::candidate::ranker::{FIVE, Overlap, RankerError, RankerWeights, Roles};
+use crate::candidate::reference::{CANDIDATE, Numbers, Plain, heads};
+use crate::candidate::select::Selection;
 use crate::candidate::stream::{RequestSignals, Stream};
 use crate::testing;
 
