@@ -2,6 +2,7 @@
 //! the generated files each have a room of their own; this file only wires.
 
 mod access;
+mod bench;
 mod cluster;
 mod command;
 mod demo;
@@ -9,6 +10,7 @@ mod generate;
 mod gitops;
 mod go;
 mod image;
+mod instructions;
 mod step;
 mod study;
 mod test;
@@ -37,6 +39,8 @@ enum Task {
     Test(test::Arguments),
     /// Measure what takes too long for every run, and write it down
     Study(study::Arguments),
+    /// Measure the engine beside the earlier system, in one run
+    Bench(bench::Arguments),
     /// Run a Kubernetes cluster of one node on this machine
     Cluster(cluster::Arguments),
     /// Build the container images, without Docker
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => demo::run(&workspace, &arguments),
         Task::Test(arguments) => test::run(&workspace, &arguments),
         Task::Study(arguments) => study::run(&workspace, &arguments),
+        Task::Bench(arguments) => bench::run(&workspace, &arguments),
         Task::Cluster(arguments) => cluster::run(&workspace, arguments),
         Task::Image(arguments) => image::run(&workspace, &arguments),
         Task::Generate(arguments) => generate::run(&workspace, &arguments),

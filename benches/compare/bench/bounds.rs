@@ -17,8 +17,10 @@ use crate::rows::Bounded;
 
 /// Multiply-adds of one turn of the throughput loop.
 const THROUGHPUT: usize = 1_200;
-/// Sums that do not wait for each other: latency times units of the processors known.
+/// Sums that do not wait for each other: latency times units of the processors known, as many as there are registers for.
 const CHAINS: usize = 12;
+/// Where a vector takes two registers of sixteen.
+const FEW_CHAINS: usize = 6;
 /// Vector operations of a unit: its sum, the power, gate, update, state, head. See [`Cells`].
 const UNIT: usize = 28;
 /// More of one with a state and a gap.
@@ -82,9 +84,9 @@ fn streaming(level: Level, lines: usize) -> Operation {
 }
 
 /// Multiply-adds that do not wait for each other.
-struct Throughput(f32);
+struct Throughput<const CHAINS: usize>(f32);
 
-impl Work for Throughput {
+impl<const CHAINS: usize> Work for Throughput<CHAINS> {
     type Output = [f32; LANES];
 
     #[inline(always)]
@@ -102,7 +104,10 @@ impl Work for Throughput {
 
 /// Of one vector operation.
 fn throughput(level: Level) -> Operation {
-    Operation::of_groups(THROUGHPUT as u64, move |_| level.run(Throughput(black_box(0.5))))
+    Operation::of_groups(THROUGHPUT as u64, move |_| match level.name() {
+        "avx512" => level.run(Throughput::<CHAINS>(black_box(0.5))),
+        _ => level.run(Throughput::<FEW_CHAINS>(black_box(0.5))),
+    })
 }
 
 /// The cells of sixteen candidates, over and over: the same formula as the engine's, its inputs in the first-level

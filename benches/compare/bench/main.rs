@@ -42,6 +42,9 @@ struct Arguments {
     /// Bring the block of a page up to date
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// Run the rows so many times, one after the other, for a program that counts their instructions
+    #[arg(long, value_name = "TIMES")]
+    repeat: Option<u64>,
     /// Given by cargo bench; without it everything runs once and nothing is said of times
     #[arg(long, hide = true)]
     bench: bool,
@@ -50,6 +53,10 @@ struct Arguments {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let folder = tempfile::tempdir()?;
+    if let Some(times) = arguments.repeat {
+        run::repeated(rows::all(folder.path(), &arguments.rows)?, times);
+        return Ok(());
+    }
     if !arguments.bench {
         run::once(rows::all(folder.path(), &arguments.rows)?);
         return Ok(());

@@ -56,7 +56,12 @@ impl Operation {
 
     /// Runs it the fewest times that are possible, to see that it runs.
     pub fn once(&mut self) {
-        (self.repeat)(self.least);
+        self.repeat(self.least);
+    }
+
+    /// Runs it so many times.
+    pub fn repeat(&mut self, times: u64) {
+        (self.repeat)(times);
     }
 
     fn warm_up(&mut self, length: Duration) -> f64 {

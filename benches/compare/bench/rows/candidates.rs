@@ -32,20 +32,20 @@ const EARLIER: Duration = Duration::from_hours(48);
 pub(crate) fn add(all: &mut Rows) -> Result<()> {
     let best = Level::best();
     for (storage, name, _) in STORAGES {
-        let store = like_the_peer::<1>(100, storage, best)?;
-        all.rows.push(Row::new(format!("similarity/{name}"), each(store, 100)).beside("similarity"));
+        all.add(&format!("similarity/{name}"), |_| {
+            Ok(Row::of(each(like_the_peer::<1>(100, storage, best)?, 100)).beside("similarity"))
+        })?;
     }
     for count in [10, 50, 100] {
-        let store = like_the_peer::<1>(count, Storage::F32, best)?;
-        all.rows.push(
-            Row::new(format!("features/{count}/f32"), select(store)).beside(format!("features/{count}")),
-        );
+        all.add(&format!("features/{count}/f32"), |_| {
+            let operation = select(like_the_peer::<1>(count, Storage::F32, best)?);
+            Ok(Row::of(operation).beside(format!("features/{count}")))
+        })?;
     }
-    let store = narrow::<UNITS>(100, best)?;
-    all.rows.push(Row::new("inference", each(store, 100)).beside("inference"));
+    all.add("inference", |_| Ok(Row::of(each(narrow::<UNITS>(100, best)?, 100)).beside("inference")))?;
     for count in [10, 50, 100, 1000] {
-        let row = Row::new(format!("batch/{count}"), select(narrow::<UNITS>(count, best)?));
-        all.rows.push(row.beside(format!("batch/{count}")));
+        let name = format!("batch/{count}");
+        all.add(&name, |_| Ok(Row::of(select(narrow::<UNITS>(count, best)?)).beside(&name)))?;
     }
     let mut levels = Level::all();
     levels.reverse();
@@ -53,16 +53,16 @@ pub(crate) fn add(all: &mut Rows) -> Result<()> {
         decisions(all, level)?;
     }
     for (storage, name, _) in STORAGES {
-        let operation = select(like_the_peer::<UNITS>(100, storage, best)?);
-        all.rows.push(
-            Row::new(format!("decision-without-clone/100/{name}"), operation)
-                .beside("decision-without-clone/100"),
-        );
+        let peer = "decision-without-clone/100";
+        all.add(&format!("{peer}/{name}"), |_| {
+            Ok(Row::of(select(like_the_peer::<UNITS>(100, storage, best)?)).beside(peer))
+        })?;
     }
     for count in [100, 1000] {
         for (storage, name, _) in STORAGES {
-            let row = Row::new(format!("ranked/{count}/{name}"), rank(like_the_peer(count, storage, best)?));
-            all.rows.push(row.beside(format!("decision/{count}")));
+            all.add(&format!("ranked/{count}/{name}"), |_| {
+                Ok(Row::of(rank(like_the_peer(count, storage, best)?)).beside(format!("decision/{count}")))
+            })?;
         }
     }
     Ok(())
@@ -72,18 +72,20 @@ pub(crate) fn add(all: &mut Rows) -> Result<()> {
 fn decisions(all: &mut Rows, level: Level) -> Result<()> {
     for count in [10, 100, 1000] {
         for (storage, name, bytes) in STORAGES {
-            let operation = select(like_the_peer::<UNITS>(count, storage, level)?);
-            let mut row = Row::new(format!("decision/{count}/{name}/{}", level.name()), operation);
-            row.bounds = bounds::of_decision::<UNITS, false>(&mut all.bounds, level, count, bytes);
-            all.rows.push(row.beside(format!("decision/{count}")));
+            all.add(&format!("decision/{count}/{name}/{}", level.name()), |all| {
+                let mut row = Row::of(select(like_the_peer::<UNITS>(count, storage, level)?));
+                row.bounds = bounds::of_decision::<UNITS, false>(&mut all.bounds, level, count, bytes);
+                Ok(row.beside(format!("decision/{count}")))
+            })?;
         }
     }
     let count = 100;
     for (storage, name, bytes) in STORAGES {
-        let operation = select(with_streams(count, storage, level)?);
-        let mut row = Row::new(format!("candidate-network/{count}/{name}/{}", level.name()), operation);
-        row.bounds = bounds::of_decision::<HIDDEN, true>(&mut all.bounds, level, count, bytes);
-        all.rows.push(row.beside(format!("decision/{count}")));
+        all.add(&format!("candidate-network/{count}/{name}/{}", level.name()), |all| {
+            let mut row = Row::of(select(with_streams(count, storage, level)?));
+            row.bounds = bounds::of_decision::<HIDDEN, true>(&mut all.bounds, level, count, bytes);
+            Ok(row.beside(format!("decision/{count}")))
+        })?;
     }
     Ok(())
 }

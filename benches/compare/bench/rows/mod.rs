@@ -7,20 +7,34 @@ mod tier;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tinydancer_compare::inputs::Numbers;
-use tinydancer_compare::measure::{Operation, repeat};
+use tinydancer_compare::measure::Operation;
 
 /// What is measured, and what bounds it.
-#[derive(Default)]
 pub(crate) struct Rows {
+    /// Beginnings of the names that are asked for; any without one.
+    asked: Vec<String>,
     pub(crate) rows: Vec<Row>,
     /// By the names that rows know them by.
     pub(crate) bounds: BTreeMap<String, Operation>,
+}
+
+impl Rows {
+    /// Makes a row if its name is asked for.
+    fn add(&mut self, name: &str, row: impl FnOnce(&mut Self) -> Result<Row>) -> Result<()> {
+        if self.asked.is_empty() || self.asked.iter().any(|begin| name.starts_with(begin.as_str())) {
+            let mut row = row(self)?;
+            name.clone_into(&mut row.name);
+            self.rows.push(row);
+        }
+        Ok(())
+    }
 }
 
 /// One line of the table.
@@ -61,50 +75,42 @@ impl Bounded {
 
 impl Row {
     /// A row that nothing is beside.
-    pub(crate) fn new(name: impl Into<String>, operation: Operation) -> Self {
-        Self { name: name.into(), peer: None, operation, figure: Figure::Median, bounds: Bounded::default() }
+    fn of(operation: Operation) -> Self {
+        let (name, peer, bounds) = (String::new(), None, Bounded::default());
+        Self { name, peer, operation, figure: Figure::Median, bounds }
     }
 
     /// Beside a row of the peers.
-    pub(crate) fn beside(mut self, peer: impl Into<String>) -> Self {
+    fn beside(mut self, peer: impl Into<String>) -> Self {
         self.peer = Some(peer.into());
         self
     }
 }
 
 /// Two rows of the same calls: the median of their times, and what 99 of 100 stay within.
-fn quantiles<T: 'static>(name: &str, mut operation: impl FnMut(usize) -> T + 'static) -> [Row; 2] {
+fn quantiles<T: 'static>(mut operation: impl FnMut(usize) -> T + 'static) -> [Row; 2] {
     let calls = Rc::new(RefCell::new(Vec::new()));
     let known = Rc::clone(&calls);
-    let timed = repeat(move |number| {
+    let timed = Operation::of(move |number| {
         let begin = Instant::now();
-        std::hint::black_box(operation(number));
+        black_box(operation(number));
         known.borrow_mut().push(begin.elapsed().as_nanos() as f64);
     });
-    let mut half = Row::new(format!("{name}/p50"), Operation::new(timed));
+    let mut half = Row::of(timed);
     half.figure = Figure::Quantile { share: 0.5, calls: Rc::clone(&calls) };
     // Its calls are those of the row above.
-    let mut most = Row::new(format!("{name}/p99"), Operation::new(|_| std::time::Duration::from_nanos(1)));
+    let mut most = Row::of(Operation::new(|_| Duration::from_nanos(1)));
     most.figure = Figure::Quantile { share: 0.99, calls };
     [half, most]
 }
 
 /// Every row whose name begins with one of these; all without any. `folder` is where files may be written.
-pub(crate) fn all(folder: &Path, names: &[String]) -> Result<Rows> {
-    let mut all = Rows::default();
+pub(crate) fn all(folder: &Path, asked: &[String]) -> Result<Rows> {
+    let mut all = Rows { asked: asked.to_vec(), rows: Vec::new(), bounds: BTreeMap::new() };
     candidates::add(&mut all)?;
     tier::add(&mut all)?;
-    breaker::add(&mut all);
+    breaker::add(&mut all)?;
     history::add(&mut all, folder)?;
-    let is_asked =
-        |name: &String| names.is_empty() || names.iter().any(|begin| name.starts_with(begin.as_str()));
-    all.rows.retain(|row| is_asked(&row.name));
-    let needed: Vec<&String> = all
-        .rows
-        .iter()
-        .flat_map(|row| row.bounds.measured.iter().chain(row.bounds.counted.iter().map(|(name, _)| name)))
-        .collect();
-    all.bounds.retain(|name, _| needed.contains(&name));
     Ok(all)
 }
 

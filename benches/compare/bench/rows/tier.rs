@@ -25,19 +25,23 @@ const TAGS: [(&str, &str); 2] = [("task", "question-answering"), ("subject", "ma
 const RULE: DecisionRule = DecisionRule::Risk { permille: 50 };
 
 pub(crate) fn add(all: &mut Rows) -> Result<()> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models").join(MODEL);
-    let bytes = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
-    let model = Model::from_bytes(&bytes)?;
-    all.rows.push(Row::new("tier/network-5-steps", network()));
-    all.rows.push(Row::new("tier/decision", decision(model.clone())));
+    all.add("tier/network-5-steps", |_| Ok(Row::of(network())))?;
+    all.add("tier/decision", |_| Ok(Row::of(decision(model()?))))?;
     let texts = inputs::texts(TEXTS);
-    let mut features = Features::default();
-    all.rows.extend(quantiles("tier/text-500", move |number| {
+    let (mut features, model) = (Features::default(), model()?);
+    let [half, most] = quantiles(move |number| {
         features.extract_into(black_box(&texts[number % TEXTS]), TAGS);
         let score = model.score(&features);
         score.map(|score| model.decide(&score, &RULE))
-    }));
-    Ok(())
+    });
+    all.add("tier/text-500/p50", |_| Ok(half))?;
+    all.add("tier/text-500/p99", |_| Ok(most))
+}
+
+fn model() -> Result<Model> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models").join(MODEL);
+    let bytes = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
+    Ok(Model::from_bytes(&bytes)?)
 }
 
 /// Initial state, five steps and the heads.
