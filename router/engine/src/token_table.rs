@@ -94,15 +94,15 @@ impl TokenTable {
             ref shape => return Err(TokenTableError::Shape { tokens, found: shape.to_vec() }),
         };
         let rows = numbers(tensor.dtype(), tensor.data())?;
-        let (mut starts, mut insides) = (HashMap::new(), HashMap::new());
+        let (mut starts, mut insides): (HashMap<Box<str>, usize>, HashMap<Box<str>, usize>) =
+            Default::default();
         for (row, token) in vocabulary.lines().enumerate() {
             match token.strip_prefix(INSIDE).filter(|piece| !piece.is_empty()) {
                 Some(piece) => insides.insert(piece.into(), row),
                 None => starts.insert(token.into(), row),
             };
         }
-        let longest =
-            starts.keys().chain(insides.keys()).map(|piece| str::len(piece)).max().unwrap_or(0);
+        let longest = starts.keys().chain(insides.keys()).map(|piece| str::len(piece)).max().unwrap_or(0);
         let name = format!(
             "{NAME}/{}",
             Digest::of(format!("{}\n{}\n", Digest::of(model), Digest::of(vocabulary.as_bytes())).as_bytes())
