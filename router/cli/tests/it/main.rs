@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test cannot read is a failed test")]
 
+mod embeddings;
 mod evaluate;
 mod replay;
 mod replay_on_grades;
