@@ -19,6 +19,9 @@ const MODE: u32 = 0o600;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many files that were set aside are kept.
 const SET_ASIDE_KEPT: u32 = 3;
+/// Pages of a new file. A decision takes some 400 bytes: in larger pages a row takes less of the processor's time (a third
+/// less than in SQLite's 4 KiB), but a single feedback writes more bytes. An old file keeps its own.
+const PAGE_BYTES: u32 = 8 << 10;
 /// The log is cut back to this after a checkpoint.
 const LOG_BYTES: u32 = 16 << 20;
 
@@ -245,7 +248,8 @@ fn harden(connection: &Connection) -> rusqlite::Result<()> {
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     harden(connection)?;
-    // Must come before the first table, else it says nothing.
+    // Both must come before the first table, else they say nothing.
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // An acknowledged feedback survives a power cut. NORMAL would lose the newest commits; group commit pays for FULL.

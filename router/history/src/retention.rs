@@ -6,7 +6,7 @@ use rusqlite::Connection;
 /// Rows deleted in one transaction, so that no commit waits long behind retention.
 const CHUNK: u32 = 500;
 /// Pages given back to the file system at a time.
-const PAGES: u32 = 256;
+const PAGES: u32 = 128;
 /// Deleting starts when this share of the size bound is in use, in percent.
 const HIGH_WATER_PERCENT: u64 = 90;
 

@@ -13,8 +13,8 @@ use crate::open::Database;
 use crate::queue::{Entry, Message, Write};
 use crate::retention;
 
-/// Writes in one transaction at most.
-const BATCH: usize = 512;
+/// Writes in one transaction at most: some ten milliseconds of work, which a feedback that comes meanwhile waits for.
+const BATCH: usize = 2_048;
 /// How long decisions wait for company when nobody waits for them.
 const LINGER: Duration = Duration::from_millis(20);
 /// How often old records are looked for.
