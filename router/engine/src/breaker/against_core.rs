@@ -7,14 +7,14 @@ use proptest::prelude::*;
 
 use super::core::{Core, Period};
 use super::tests::{any_settings, seconds};
-use super::window::{Ruler, Window};
+use super::window::{Ruler, Taken, Window};
 use super::*;
 
 /// A breaker and a state machine to which the same happens.
 struct Both {
     breaker: Breaker,
     core: Core,
-    nothing: Window,
+    nothing: Taken,
     under_way: Vec<(Permit, Period)>,
     now: Duration,
 }
@@ -24,7 +24,7 @@ impl Both {
         Self {
             breaker: Breaker::new(settings),
             core: Core::new(settings, Period::first(u64::MAX)),
-            nothing: Window::new(Ruler::new(settings.window)),
+            nothing: Taken { recent: Window::new(Ruler::new(settings.window)), all: 0 },
             under_way: Vec::new(),
             now: Duration::ZERO,
         }

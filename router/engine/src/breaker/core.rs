@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::settings::Settings;
-use super::window::{Counts, Ruler, Window};
+use super::usual::Usual;
+use super::window::{Counts, Ruler, Taken, Window};
 use super::{BreakerState, Outcome};
 
 /// What to tell a caller who comes while all probes are under way: the smallest time that a
@@ -50,6 +51,7 @@ pub(crate) struct Core {
     settings: Settings,
     state: State,
     period: Period,
+    usual: Usual,
     /// Times it opened.
     opened: u64,
     /// The latest time seen: threads may arrive with times a little out of order.
@@ -79,7 +81,7 @@ enum Event<'a> {
     /// A call is to be made.
     Ask,
     /// These calls of this period have succeeded; they were counted elsewhere.
-    Succeeded(&'a Window),
+    Succeeded(&'a Taken),
     /// A call of this period has finished.
     Finished(Outcome, /* jitter */ u64),
     /// A call of this period will say nothing.
@@ -109,7 +111,8 @@ pub struct Snapshot {
 
 impl Core {
     pub(crate) fn new(settings: Settings, period: Period) -> Self {
-        Self { settings, state: closed(&settings), period, opened: 0, latest: Duration::ZERO }
+        let (state, usual) = (closed(&settings), Usual::default());
+        Self { settings, state, period, usual, opened: 0, latest: Duration::ZERO }
     }
 
     /// The period it is in.
@@ -127,8 +130,9 @@ impl Core {
         Ok(self.period)
     }
 
-    /// Takes calls of this period that succeeded while it was closed.
-    pub(crate) fn succeeded(&mut self, successes: &Window) {
+    /// Takes calls of this period that succeeded while it was closed, by `now`.
+    pub(crate) fn succeeded(&mut self, successes: &Taken, now: Duration) {
+        self.latest = self.latest.max(now);
         self.step(&Event::Succeeded(successes));
     }
 
@@ -144,7 +148,7 @@ impl Core {
     }
 
     /// The state at `now`; `successes` are those that it has not taken yet.
-    pub(crate) fn snapshot(&self, now: Duration, successes: &Window) -> Snapshot {
+    pub(crate) fn snapshot(&self, now: Duration, successes: &Taken) -> Snapshot {
         let now = self.latest.max(now);
         let refusal = self.refusal(now);
         let mut snapshot = Snapshot {
@@ -195,15 +199,18 @@ impl Core {
             | (State::Open { .. } | State::HalfOpen { .. }, Event::Succeeded(_)) => {}
             (State::Closed { failures_in_a_row, window }, Event::Succeeded(successes)) => {
                 take(failures_in_a_row, window, successes);
+                self.usual.count(successes.all, 0, now);
             }
             (State::Closed { failures_in_a_row, window }, Event::Finished(Outcome::Success, _)) => {
                 *failures_in_a_row = 0;
                 window.count(false, now);
+                self.usual.count(1, 0, now);
             }
             (State::Closed { failures_in_a_row, window }, Event::Finished(Outcome::Failure, jitter)) => {
                 *failures_in_a_row = failures_in_a_row.saturating_add(1);
                 window.count(true, now);
-                if must_open(&self.settings, *failures_in_a_row, window.counts(now)) {
+                self.usual.count(1, 1, now);
+                if must_open(&self.settings, *failures_in_a_row, window.counts(now), &self.usual) {
                     self.open(0, *jitter);
                 }
             }
@@ -249,18 +256,22 @@ fn closed(settings: &Settings) -> State {
 }
 
 /// A success since the last failure ends the row; it does not matter which.
-fn take(failures_in_a_row: &mut u32, window: &mut Window, successes: &Window) {
-    if !successes.is_empty() {
+fn take(failures_in_a_row: &mut u32, window: &mut Window, successes: &Taken) {
+    if successes.all > 0 {
         *failures_in_a_row = 0;
-        window.merge(successes);
+        window.merge(&successes.recent);
     }
 }
 
 /// Only a failure asks this: a success never opens a breaker.
-fn must_open(settings: &Settings, failures_in_a_row: u32, recent: Counts) -> bool {
+fn must_open(settings: &Settings, failures_in_a_row: u32, recent: Counts, usual: &Usual) -> bool {
     let too_many = failures_in_a_row >= settings.consecutive_failures.max(1);
     let enough = recent.requests >= settings.minimum_requests.max(1);
-    let share = u64::from(recent.failures) * 1000;
-    let limit = u64::from(recent.requests) * u64::from(settings.failure_rate_permille.max(1));
-    too_many || (enough && share >= limit)
+    let permille = settings.failure_rate_permille.max(1);
+    let share_is_too_high = if settings.adaptive {
+        usual.is_exceeded_by(recent, f64::from(permille) / 1000.0)
+    } else {
+        u64::from(recent.failures) * 1000 >= u64::from(recent.requests) * u64::from(permille)
+    };
+    too_many || (enough && share_is_too_high)
 }

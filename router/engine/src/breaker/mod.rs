@@ -20,6 +20,7 @@ mod successes;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod usual;
 mod window;
 
 pub use self::core::Snapshot;

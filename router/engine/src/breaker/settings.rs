@@ -9,6 +9,9 @@ pub struct Settings {
     pub consecutive_failures: u32,
     /// Share of failures within the window that opens it, in thousandths.
     pub failure_rate_permille: u16,
+    /// Whether the share must also be far above what is usual of the upstream: then it opens when the lower bound of the share
+    /// within the window is more than `failure_rate_permille` and more than three times the share of the last hours.
+    pub adaptive: bool,
     /// Requests the window must have for the share to count.
     pub minimum_requests: u32,
     /// How far back the share looks.
@@ -27,6 +30,7 @@ impl Default for Settings {
         Self {
             consecutive_failures: 5,
             failure_rate_permille: 500,
+            adaptive: false,
             minimum_requests: 20,
             window: Duration::from_secs(10),
             open_seconds: 5,

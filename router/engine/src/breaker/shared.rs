@@ -145,7 +145,7 @@ impl Shared {
             return false;
         }
         if period.is_closed() {
-            core.succeeded(&self.successes.take(now));
+            core.succeeded(&self.successes.take(now), now);
         }
         core.record(outcome, now, jitter);
         self.publish(&core);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::core::Period;
 use super::sync::{AtomicU64, PLACES, place};
-use super::window::{BUCKETS, Counts, Ruler, Window};
+use super::window::{BUCKETS, Counts, Ruler, Taken, Window};
 
 /// Successes of the recent past that the state machine has not taken yet.
 #[derive(Debug)]
@@ -18,11 +18,16 @@ pub(super) struct Successes {
 /// line, nor a pair of lines that is fetched together.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Place([AtomicU64; BUCKETS]);
+struct Place {
+    buckets: [AtomicU64; BUCKETS],
+    /// What was counted in buckets that have begun anew since.
+    earlier: AtomicU64,
+}
 
 impl Successes {
     pub(super) fn new(ruler: Ruler, period: Period) -> Self {
-        let place = || Place(std::array::from_fn(|_| AtomicU64::new(Tally::none_of(period).0)));
+        let bucket = |_| AtomicU64::new(Tally::none_of(period).0);
+        let place = || Place { buckets: std::array::from_fn(bucket), earlier: AtomicU64::new(0) };
         Self { ruler, places: std::array::from_fn(|_| place()) }
     }
 
@@ -34,44 +39,56 @@ impl Successes {
     #[inline]
     pub(super) fn count(&self, now: Duration, still_its_period: impl Fn() -> bool) {
         let number = self.ruler.number(now);
-        let bucket = &self.places[place()].0[(number % BUCKETS as u64) as usize];
+        let place = &self.places[place()];
+        let bucket = &place.buckets[(number % BUCKETS as u64) as usize];
         let mut seen = bucket.load(Ordering::Acquire);
         while still_its_period() {
-            let counted = Tally(seen).with_one_more(number).0;
-            match bucket.compare_exchange_weak(seen, counted, Ordering::Relaxed, Ordering::Acquire) {
-                Ok(_) => return,
+            let counted = Tally(seen).with_one_more(number);
+            match bucket.compare_exchange_weak(seen, counted.0, Ordering::Relaxed, Ordering::Acquire) {
+                Ok(_) if counted.count() > 1 => return,
+                Ok(_) => {
+                    place.earlier.fetch_add(u64::from(Tally(seen).count()), Ordering::Relaxed);
+                    return;
+                }
                 Err(other) => seen = other,
             }
         }
     }
 
     /// All that were counted since they were last taken.
-    pub(super) fn take(&self, now: Duration) -> Window {
-        self.sum(now, |bucket| {
-            let some = Tally(bucket.load(Ordering::Relaxed)).count() > 0;
-            Tally(if some { bucket.fetch_and(!Tally::COUNT, Ordering::Relaxed) } else { 0 })
+    pub(super) fn take(&self, now: Duration) -> Taken {
+        self.sum(now, |word, these| {
+            let some = word.load(Ordering::Relaxed) & these > 0;
+            if some { word.fetch_and(!these, Ordering::Relaxed) } else { 0 }
         })
     }
 
     /// The same, left where they are.
-    pub(super) fn peek(&self, now: Duration) -> Window {
-        self.sum(now, |bucket| Tally(bucket.load(Ordering::Relaxed)))
+    pub(super) fn peek(&self, now: Duration) -> Taken {
+        self.sum(now, |word, _| word.load(Ordering::Relaxed))
     }
 
-    fn sum(&self, now: Duration, read: impl Fn(&AtomicU64) -> Tally) -> Window {
+    /// What `read` gives of each word, whose counts are in these bits of it.
+    fn sum(&self, now: Duration, read: impl Fn(&AtomicU64, u64) -> u64) -> Taken {
         let latest = self.ruler.number(now);
-        let mut window = Window::new(self.ruler);
-        for tally in self.places.iter().flat_map(|place| &place.0).map(read) {
-            if tally.count() > 0 {
-                window.add(tally.number(latest), Counts { requests: tally.count(), failures: 0 });
+        let mut taken = Taken { recent: Window::new(self.ruler), all: 0 };
+        for place in &self.places {
+            for bucket in &place.buckets {
+                let tally = Tally(read(bucket, Tally::COUNT));
+                if tally.count() > 0 {
+                    taken.all += u64::from(tally.count());
+                    let counts = Counts { requests: tally.count(), failures: 0 };
+                    taken.recent.add(tally.number(latest), counts);
+                }
             }
+            taken.all += read(&place.earlier, u64::MAX);
         }
-        window
+        taken
     }
 
     /// Begins a period. What threads are still about to count for an earlier one comes to nothing.
     pub(super) fn begin(&self, period: Period) {
-        for bucket in self.places.iter().flat_map(|place| &place.0) {
+        for bucket in self.places.iter().flat_map(|place| &place.buckets) {
             bucket.swap(Tally::none_of(period).0, Ordering::Release);
         }
     }

@@ -91,6 +91,33 @@ fn a_few_failures_spread_over_a_million_successes_never_open_it() {
 }
 
 #[test]
+fn an_adaptive_breaker_lets_an_upstream_be_as_it_usually_is_and_opens_when_it_gets_much_worse() {
+    let opened_after = |adaptive| {
+        let settings = Settings {
+            consecutive_failures: 1000,
+            failure_rate_permille: 50,
+            adaptive,
+            minimum_requests: 80,
+            ..Settings::default()
+        };
+        let mut trial = Trial::new(settings);
+        // Ten calls a second: an hour of which one in 25 fails, two of which one in 8, then one in 2.
+        let each = [(36_000, 25), (72_000, 8), (1000, 2)];
+        let mut calls =
+            each.into_iter().flat_map(|(calls, each)| (0..calls).map(move |call| call % each == 0));
+        calls.position(|failed| {
+            trial.now += Duration::from_millis(100);
+            trial.call(if failed { Outcome::Failure } else { Outcome::Success });
+            trial.snapshot().opened > 0
+        })
+    };
+    let fixed = opened_after(false).expect("must open");
+    assert!((36_000..36_100).contains(&fixed), "one in 8 is more than 5 %: {fixed}");
+    let adaptive = opened_after(true).expect("must open");
+    assert!((108_000..108_100).contains(&adaptive), "one in 8 is usual and one in 2 is not: {adaptive}");
+}
+
+#[test]
 fn failures_older_than_the_window_are_forgotten() {
     let settings = Settings { consecutive_failures: 100, ..Settings::default() };
     let mut trial = Trial::new(settings);
@@ -228,6 +255,18 @@ fn a_probe_that_outlives_its_half_open_period_says_nothing_about_the_next() {
 }
 
 #[test]
+fn a_probe_that_is_given_back_after_its_half_open_period_makes_no_room_in_the_next() {
+    let mut trial = Trial::half_open(Settings::default());
+    let late = trial.admit().expect("must admit a probe");
+    trial.call(Outcome::Failure);
+    trial.now += seconds(10);
+    let probes: Vec<_> = (0..3).map(|_| trial.admit().expect("must admit a probe")).collect();
+    drop(late);
+    assert_eq!((trial.snapshot().probes_under_way, trial.admit().is_none()), (3, true));
+    drop(probes);
+}
+
+#[test]
 fn jitter_keeps_the_time_within_the_upper_half() {
     for (jitter, milliseconds) in [(0, 2500), (u64::MAX / 2, 3750), (u64::MAX, 5000)] {
         let open_for = Settings::default().open_for(0, jitter);
@@ -278,19 +317,29 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 pub(super) fn any_settings() -> impl Strategy<Value = Settings> {
-    (0_u32..6, 0_u16..=1000, 0_u32..10, 0_u64..15_000, 0_u32..8, 0_u32..60, 0_u32..5).prop_map(
-        |(consecutive_failures, failure_rate_permille, minimum_requests, window, open, most, probes)| {
-            Settings {
+    (0_u32..6, (0_u16..=1000, any::<bool>()), 0_u32..10, 0_u64..15_000, 0_u32..8, 0_u32..60, 0_u32..5)
+        .prop_map(
+            |(
                 consecutive_failures,
-                failure_rate_permille,
+                (failure_rate_permille, adaptive),
                 minimum_requests,
-                window: Duration::from_millis(window),
-                open_seconds: open,
-                max_open_seconds: most,
-                half_open_probes: probes,
-            }
-        },
-    )
+                window,
+                open,
+                most,
+                probes,
+            )| {
+                Settings {
+                    consecutive_failures,
+                    failure_rate_permille,
+                    adaptive,
+                    minimum_requests,
+                    window: Duration::from_millis(window),
+                    open_seconds: open,
+                    max_open_seconds: most,
+                    half_open_probes: probes,
+                }
+            },
+        )
 }
 
 proptest! {

@@ -15,6 +15,15 @@ pub(crate) struct Counts {
     pub(crate) failures: u32,
 }
 
+/// Calls that succeeded and were counted elsewhere.
+#[derive(Debug, Clone)]
+pub(crate) struct Taken {
+    /// Those within the window.
+    pub(crate) recent: Window,
+    /// All, however long ago.
+    pub(crate) all: u64,
+}
+
 /// How time is cut into buckets, numbered from its start.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ruler {
@@ -72,11 +81,6 @@ impl Window {
         for bucket in &other.ring {
             self.add(bucket.number, bucket.counts);
         }
-    }
-
-    /// Whether nothing was ever counted.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ring.iter().all(|bucket| bucket.counts == Counts::default())
     }
 
     /// The counts of the last window before `now`.
