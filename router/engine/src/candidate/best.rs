@@ -32,7 +32,7 @@ impl<S: Simd, const N: usize> Best<S, N> {
         for (lane, (logit, block)) in logits.into_iter().zip(blocks).enumerate() {
             let index = block as usize * LANES + lane;
             let first = found.is_some_and(|(before, _)| index < before);
-            if logit > highest || (first && logit == highest) {
+            if logit > highest || (first && logit >= highest) {
                 (highest, found) = (logit, Some((index, lane)));
             }
         }

@@ -1,4 +1,9 @@
 //! A request's embedding made ready, and its similarity to sixteen candidates.
+//!
+//! The products are our own. `simsimd` 6.5 takes rows one by one, so that each pays for a call, for the sum over lanes
+//! and, as a cosine, for lengths that the store knows. Measured on one core of an AMD Zen 4 with AVX-512 at 384
+//! numbers, a candidate of 100: simsimd's product 25 ns in f32 and 12.7 ns in int8, its cosine of f32 35 ns; the whole
+//! decision here, the network included, 20 ns in f32 and 9 ns in int8, and 40 ns over rows by reference.
 #![allow(clippy::inline_always, reason = "compiled inside each level's own function")]
 
 use super::network::INPUTS;

@@ -114,3 +114,6 @@ impl Level {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ fn candidates(numbers: &mut Numbers, dimensions: usize, count: usize) -> Vec<Pla
         Plain {
             embedding: numbers.embedding(dimensions),
             tags: (0..index as u64 % 4).collect(),
-            known: Known { signals, state: numbers.row(), last_call: Some(NOW - ago) },
+            known: Known { signals, state: numbers.row(), last_call: Some(NOW.saturating_sub(ago)) },
         }
     };
     (0..count).map(plain).collect()
