@@ -248,6 +248,9 @@ pub struct BreakerSpec {
     /// Share of failed requests, in thousandths, over the last ten seconds that opens the breaker.
     #[schemars(range(min = 1, max = 1000))]
     pub failure_rate_permille: i32,
+    /// Whether the share must also be far above what is usual of the upstream: its lower bound (97.5 %) then has to be more than
+    /// `failureRatePermille` and more than three times the share of the last hours.
+    pub adaptive: bool,
     /// Requests in the last ten seconds below which the share says nothing.
     #[schemars(range(min = 1, max = 100_000))]
     pub minimum_requests: i32,
@@ -267,6 +270,7 @@ impl Default for BreakerSpec {
         Self {
             consecutive_failures: 5,
             failure_rate_permille: 500,
+            adaptive: false,
             minimum_requests: 20,
             open_seconds: 5,
             max_open_seconds: 300,

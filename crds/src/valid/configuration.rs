@@ -98,6 +98,9 @@ pub struct BreakerSettings {
     pub consecutive_failures: u32,
     /// Share of failures in the window that opens it.
     pub failure_rate: Permille,
+    /// Whether it must also be far above what is usual of the upstream.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub adaptive: bool,
     /// Requests in the window below which the share says nothing.
     pub minimum_requests: u32,
     /// First open time.
@@ -181,6 +184,11 @@ pub struct Configuration {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 const fn is_zero(number: &u16) -> bool {
     *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 impl Configuration {

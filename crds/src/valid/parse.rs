@@ -145,6 +145,7 @@ fn configuration(spec: &RoutingPolicySpec, problems: &mut Problems) -> Option<Co
             breaker.failure_rate_permille,
             SHARE,
         )?,
+        adaptive: breaker.adaptive,
         minimum_requests: problems.number(&path("minimumRequests"), breaker.minimum_requests, 1)?,
         open_seconds: problems.number(&path("openSeconds"), breaker.open_seconds, 1)?,
         max_open_seconds: problems.number(&path("maxOpenSeconds"), breaker.max_open_seconds, 1)?,

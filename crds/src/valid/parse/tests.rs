@@ -136,6 +136,14 @@ fn a_policy_that_asks_for_nothing_new_has_the_configuration_digest_it_always_had
     assert_eq!(digest.to_string(), "sha256:1d9838194f1d932147d44c56ff92c37d69cd9d99ebd8ab16a8c245cc4c5da90d");
 }
 
+#[test]
+fn an_adaptive_breaker_reaches_the_routers() {
+    let valid = policy(|policy| policy.spec.breaker.adaptive = true).unwrap();
+    assert!(valid.configuration.breaker.adaptive);
+    let text = serde_json::to_string(&valid.configuration).unwrap();
+    assert_eq!(serde_json::from_str::<Configuration>(&text).unwrap(), valid.configuration);
+}
+
 const GRADER: &str =
     "{ endpoint: 'http://grader.llm.svc/grade', apiKeyRef: { name: llm-keys, key: grader } }";
 

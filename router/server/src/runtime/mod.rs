@@ -365,6 +365,7 @@ const fn nothing_configured() -> Configuration {
         breaker: BreakerSettings {
             consecutive_failures: 1,
             failure_rate: ZERO,
+            adaptive: false,
             minimum_requests: 1,
             open_seconds: 1,
             max_open_seconds: 1,

@@ -142,6 +142,7 @@ fn breaker_settings(settings: &BreakerSettings) -> Settings {
     Settings {
         consecutive_failures: settings.consecutive_failures,
         failure_rate_permille: settings.failure_rate.get(),
+        adaptive: settings.adaptive,
         minimum_requests: settings.minimum_requests,
         open_seconds: settings.open_seconds,
         max_open_seconds: settings.max_open_seconds,

@@ -167,6 +167,29 @@ async fn a_breaker_outlives_a_change_of_price_and_not_one_of_the_endpoint() {
     assert_eq!(header(&router.chat().await, "x-router-model"), "small");
 }
 
+#[tokio::test]
+async fn an_adaptive_breaker_waits_until_the_share_is_surely_too_high() {
+    let large = Upstream::start(Behaviour::Answer).await;
+    for (adaptive, asked) in [(false, 2), (true, 4)] {
+        let small = Upstream::start(status(500)).await;
+        let breaker = BreakerSettings {
+            consecutive_failures: 1000,
+            failure_rate: super::permille(500),
+            adaptive,
+            minimum_requests: 2,
+            open_seconds: 60,
+            max_open_seconds: 60,
+            ..Setup::default().breaker
+        };
+        let router = Router::with(pair(&small, &large), Setup { breaker, ..Setup::default() }).await;
+        for _ in 0..6 {
+            router.chat().await;
+        }
+        // All of 2 may be 34 % in truth, all of 4 are 51 % at least.
+        assert_eq!(small.asked(), asked, "adaptive: {adaptive}");
+    }
+}
+
 /// An upstream that closes its first connection when a second request comes in on it, as a server does whose keep-alive
 /// ends at that moment.
 async fn closing_upstream() -> std::net::SocketAddr {

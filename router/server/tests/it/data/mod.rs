@@ -83,6 +83,7 @@ impl Default for Setup<'_> {
         let breaker = BreakerSettings {
             consecutive_failures: 3,
             failure_rate: permille(1000),
+            adaptive: false,
             minimum_requests: 1000,
             open_seconds: 1,
             max_open_seconds: 1,
