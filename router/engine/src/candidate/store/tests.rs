@@ -162,6 +162,39 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_weights_and_candidates_are_taken_the_logits_are_finite(
+        seed: u64,
+        size in 0.0_f32..9.0,
+        ago: u64,
+    ) {
+        let mut numbers = Numbers(seed);
+        let large = 10.0_f32.powf(size);
+        let mut weights: RankerWeights<INPUTS, HIDDEN, 2> = numbers.weights(CANDIDATE, Overlap::Jaccard);
+        weights.input_std = [1.0; INPUTS];
+        weights.input_mean = weights.input_mean.map(|number| number * large);
+        weights.cell.w = weights.cell.w.map(|row| row.map(|number| number * large));
+        weights.cell.u = weights.cell.u.map(|row| row.map(|number| number * large));
+        weights.cell.bias_update = weights.cell.bias_gate.map(|number| number + 18.0 * numbers.next());
+        weights.head_weight = weights.head_weight.map(|row| row.map(|number| number * large));
+        let mut candidate: Plain<INPUTS, HIDDEN> = plain(&mut numbers, &CANDIDATE, 6, 1);
+        candidate.known.state = candidate.known.state.map(|hidden| hidden * large);
+        candidate.known.signals = candidate.known.signals.map(|signal| signal * large);
+        let embedding = numbers.embedding(6);
+        let query = Query { embedding: &embedding, tags: &[1], signals: [0.0; INPUTS] };
+        for (storage, level) in STORAGES.into_iter().flat_map(|storage| Level::all().into_iter().map(move |level| (storage, level))) {
+            let store = store_of(&weights, std::slice::from_ref(&candidate), storage).at_level(level);
+            let now = NOW.saturating_add(Duration::from_nanos(ago));
+            let best = store.select(&query, now, &mut Scratch::default()).expect("must select");
+            prop_assert!(best.logit.is_finite() && (0.0..=1.0).contains(&best.score), "{best:?}");
+            prop_assert!((0.0..=0.5).contains(&best.uncertainty), "{best:?}");
+        }
+    }
+}
+
 #[test]
 fn a_selection_is_what_the_plain_network_says_of_its_standing() {
     let weights = testing::candidate(3);
@@ -237,6 +270,8 @@ fn a_poisoned_candidate_is_refused_by_name_and_the_others_are_chosen_from() {
     let known = Known { last_call: Some(NOW + by), ..good.known };
     assert_eq!(store.register(&Entry { known, ..good }, NOW), Err(CandidateError::Future { by }));
     assert_eq!(store.update(0, &known, NOW), Err(CandidateError::Future { by }));
+    let known = Known { last_call: Some(Duration::MAX), ..good.known };
+    assert!(matches!(store.update(0, &known, NOW), Err(CandidateError::Future { .. })));
     assert_eq!(store.register(&entry("good", &[1.0; 3]), NOW), Err(CandidateError::Id { index: 0 }));
     let refused = store.register(&Entry { tags: &[7; MOST_TAGS + 1], ..good }, NOW);
     assert_eq!(refused, Err(CandidateError::Tags { found: MOST_TAGS + 1 }));
