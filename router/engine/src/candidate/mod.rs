@@ -5,9 +5,9 @@
 //! candidate's state with the request's signals, which is not kept, and two heads on the state it leads to.
 
 mod best;
-pub mod conversation;
 #[cfg(feature = "bounds")]
 pub mod bounds;
+pub mod conversation;
 pub mod infer;
 mod kernel;
 pub mod network;
