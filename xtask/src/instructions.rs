@@ -51,7 +51,7 @@ pub(crate) fn run(workspace: &Workspace, update: bool) -> Result<ExitCode> {
     let baseline: BTreeMap<String, u64> =
         serde_json::from_str(&text).with_context(|| format!("failed to understand {BASELINE}"))?;
     let (lines, is_kept) = compared(&baseline, &counted);
-    print!("{lines}");
+    println!("{lines}");
     ensure!(
         is_kept,
         "an operation must not take over {TOLERANCE} % more instructions than {BASELINE} says; if it has to, write \
@@ -62,7 +62,7 @@ pub(crate) fn run(workspace: &Workspace, update: bool) -> Result<ExitCode> {
 
 /// A line an operation, and whether all stay within what was committed to.
 fn compared(baseline: &BTreeMap<String, u64>, counted: &BTreeMap<String, u64>) -> (String, bool) {
-    let mut lines = String::new();
+    let mut lines = Vec::new();
     let mut is_kept = true;
     for (operation, &now) in counted {
         let before = baseline.get(operation).copied();
@@ -70,9 +70,9 @@ fn compared(baseline: &BTreeMap<String, u64>, counted: &BTreeMap<String, u64>) -
         is_kept &= is_within;
         let before = before.map_or_else(|| "nothing".to_owned(), |before| before.to_string());
         let word = if is_within { "within" } else { "MORE THAN" };
-        lines += &format!("{operation:<40} {now:>8} instructions, {word} {before} and {TOLERANCE} %\n");
+        lines.push(format!("{operation:<40} {now:>8} instructions, {word} {before} and {TOLERANCE} %"));
     }
-    (lines, is_kept)
+    (lines.join("\n"), is_kept)
 }
 
 /// The bench's program, as cargo names it.

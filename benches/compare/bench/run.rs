@@ -22,15 +22,15 @@ pub(crate) struct Plan {
 
 /// Runs everything a first time, where it only matters that it runs.
 pub(crate) fn once(rows: Rows) {
-    let Rows { rows, bounds, .. } = rows;
-    for mut operation in rows.into_iter().map(|row| row.operation).chain(bounds.into_values()) {
+    let Rows { list, bounds, .. } = rows;
+    for mut operation in list.into_iter().map(|row| row.operation).chain(bounds.into_values()) {
         operation.once();
     }
 }
 
 /// Runs the rows so many times; what bounds them is left out.
 pub(crate) fn repeated(rows: Rows, times: u64) {
-    for mut row in rows.rows {
+    for mut row in rows.list {
         row.operation.repeat(times);
     }
 }
@@ -41,7 +41,7 @@ struct PeerTurns(BTreeMap<String, Vec<f64>>);
 
 /// Every row's turns, round after round.
 pub(crate) fn measured(plan: &Plan, rows: Rows, mut peers: Vec<Peer>) -> Result<Report> {
-    let Rows { mut rows, mut bounds, .. } = rows;
+    let Rows { list: mut rows, mut bounds, .. } = rows;
     let mut turns = vec![Vec::with_capacity(plan.rounds); rows.len()];
     let mut bound_turns: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     let mut peer_turns: Vec<PeerTurns> = peers.iter().map(|_| PeerTurns::default()).collect();

@@ -1,8 +1,8 @@
 //! The choice among candidates: like for like with the peer (one step of 5 inputs and 8 units from 0, its features and
 //! weights), and the candidate network with its streams.
 //!
-//! The engine has no feature extraction or inference of its own on this path: they are one pass with everything else.
-//! Their rows run the whole pass with the rest made as small as it gets, and so do more than the peer's.
+//! The engine has no similarity or feature extraction of its own: they are one pass with everything else. Their rows run
+//! the whole pass with a network of one unit, and so do more than the peer's.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -11,8 +11,9 @@ use anyhow::Result;
 use tinydancer_compare::inputs::{self, CandidateInput, DIMENSIONS, FEATURES, Numbers, QUERIES, UNITS};
 use tinydancer_compare::measure::Operation;
 use tinydancer_engine::candidate::network::{CandidateWeights, HEADS, HIDDEN, INPUTS};
+use tinydancer_engine::candidate::offered::Offered;
 use tinydancer_engine::candidate::query::{Query, Scratch};
-use tinydancer_engine::candidate::ranker::{Known, Overlap, Ranker, RankerWeights, Roles};
+use tinydancer_engine::candidate::ranker::{FIVE, Known, Overlap, Ranker, RankerWeights};
 use tinydancer_engine::candidate::store::{Entry, Storage, Store};
 use tinydancer_engine::fastgrnn::CellWeights;
 use tinydancer_engine::simd::Level;
@@ -26,6 +27,8 @@ const FEATURE_WEIGHTS: [f32; FEATURES] = [0.4, 0.2, 0.15, 0.15, 0.1];
 const RECENCY_DECAY: f64 = 0.001;
 const STORAGES: [(Storage, &str, usize); 3] =
     [(Storage::F32, "f32", 4), (Storage::F16, "f16", 2), (Storage::Int8, "int8", 1)];
+/// Candidates of a request that brings its own.
+const MOST_OFFERED: usize = 100;
 /// Before the first decision, longer than any candidate is old.
 const EARLIER: Duration = Duration::from_hours(48);
 
@@ -42,15 +45,20 @@ pub(crate) fn add(all: &mut Rows) -> Result<()> {
             Ok(Row::of(operation).beside(format!("features/{count}")))
         })?;
     }
-    all.add("inference", |_| Ok(Row::of(each(narrow::<UNITS>(100, best)?, 100)).beside("inference")))?;
+    for level in levels() {
+        all.add(&format!("inference/{}", level.name()), |_| {
+            Ok(Row::of(inference(level)?).beside("inference"))
+        })?;
+    }
     for count in [10, 50, 100, 1000] {
         let name = format!("batch/{count}");
-        all.add(&name, |_| Ok(Row::of(select(narrow::<UNITS>(count, best)?)).beside(&name)))?;
+        all.add(&name, |_| Ok(Row::of(batch(count)?).beside(&name)))?;
     }
-    let mut levels = Level::all();
-    levels.reverse();
-    for level in levels {
+    for level in levels() {
         decisions(all, level)?;
+        all.add(&format!("by-reference/100/f32/{}", level.name()), |_| {
+            Ok(Row::of(by_reference(100, level)?).beside("decision/100"))
+        })?;
     }
     for (storage, name, _) in STORAGES {
         let peer = "decision-without-clone/100";
@@ -68,13 +76,26 @@ pub(crate) fn add(all: &mut Rows) -> Result<()> {
     Ok(())
 }
 
+/// What the processor can do, the best first.
+fn levels() -> Vec<Level> {
+    let mut levels = Level::all();
+    levels.reverse();
+    levels
+}
+
 /// Whole decisions at a level, like for like and with streams, and what bounds them.
 fn decisions(all: &mut Rows, level: Level) -> Result<()> {
     for count in [10, 100, 1000] {
         for (storage, name, bytes) in STORAGES {
             all.add(&format!("decision/{count}/{name}/{}", level.name()), |all| {
                 let mut row = Row::of(select(like_the_peer::<UNITS>(count, storage, level)?));
-                row.bounds = bounds::of_decision::<UNITS, false>(&mut all.bounds, level, count, bytes);
+                row.bounds = bounds::of(
+                    &mut all.bounds,
+                    level,
+                    like_the_peer(count, storage, level)?,
+                    peer_ranker::<UNITS>()?,
+                    bytes,
+                );
                 Ok(row.beside(format!("decision/{count}")))
             })?;
         }
@@ -83,7 +104,13 @@ fn decisions(all: &mut Rows, level: Level) -> Result<()> {
     for (storage, name, bytes) in STORAGES {
         all.add(&format!("candidate-network/{count}/{name}/{}", level.name()), |all| {
             let mut row = Row::of(select(with_streams(count, storage, level)?));
-            row.bounds = bounds::of_decision::<HIDDEN, true>(&mut all.bounds, level, count, bytes);
+            row.bounds = bounds::of(
+                &mut all.bounds,
+                level,
+                with_streams(count, storage, level)?,
+                stream_ranker()?,
+                bytes,
+            );
             Ok(row.beside(format!("decision/{count}")))
         })?;
     }
@@ -92,7 +119,7 @@ fn decisions(all: &mut Rows, level: Level) -> Result<()> {
 
 /// Chooses with one clock read, request after request.
 fn select<const I: usize, const H: usize, const N: usize>(store: Store<I, H, N>) -> Operation {
-    let (queries, start, mut scratch) = (queries(store.dimensions()), Instant::now(), Scratch::default());
+    let (queries, start, mut scratch) = (inputs::queries(), Instant::now(), Scratch::default());
     let signals = request_signals();
     Operation::of(move |number| {
         let query = Query { embedding: black_box(&queries[number % QUERIES]), tags: &[], signals };
@@ -102,7 +129,7 @@ fn select<const I: usize, const H: usize, const N: usize>(store: Store<I, H, N>)
 
 /// As [`select`], told for one candidate of so many.
 fn each<const I: usize, const H: usize, const N: usize>(store: Store<I, H, N>, candidates: u64) -> Operation {
-    let (queries, start, mut scratch) = (queries(store.dimensions()), Instant::now(), Scratch::default());
+    let (queries, start, mut scratch) = (inputs::queries(), Instant::now(), Scratch::default());
     let signals = request_signals();
     Operation::of_groups(candidates, move |number| {
         let query = Query { embedding: black_box(&queries[number % QUERIES]), tags: &[], signals };
@@ -110,9 +137,45 @@ fn each<const I: usize, const H: usize, const N: usize>(store: Store<I, H, N>, c
     })
 }
 
+/// One inference after the other, none waiting for the one before.
+fn inference(level: Level) -> Result<Operation> {
+    let (ranker, features) = (peer_ranker::<UNITS>()?, inputs::features(QUERIES));
+    Ok(Operation::of(move |number| {
+        ranker.infer_at(level, black_box(&features[number % QUERIES]), &[0.0; UNITS])
+    }))
+}
+
+fn batch(count: usize) -> Result<Operation> {
+    let (ranker, features) = (peer_ranker::<UNITS>()?, inputs::features(count));
+    let mut heads = vec![[0.0; 1]; count];
+    Ok(Operation::of(move |_| {
+        ranker.infer_batch(black_box(&features), &mut heads);
+        black_box(&heads);
+    }))
+}
+
+/// Candidates that come with the request, as slices of what the caller holds.
+fn by_reference(count: usize, level: Level) -> Result<Operation> {
+    let ranker = peer_ranker::<UNITS>()?;
+    let candidates = inputs::candidates(count);
+    let known: Vec<Known<FEATURES, UNITS>> = candidates.iter().map(known).collect();
+    let (queries, start, mut scratch) = (inputs::queries(), Instant::now(), Scratch::default());
+    Ok(Operation::of(move |number| {
+        // The slices are the request's own: they are made anew for each.
+        let offered: [Offered<'_, FEATURES, UNITS>; MOST_OFFERED] = std::array::from_fn(|index| {
+            let index = index % candidates.len();
+            Offered { embedding: &candidates[index].embedding, tags: &[], known: &known[index] }
+        });
+        let offered = offered.get(..count).unwrap_or_default();
+        let query =
+            Query { embedding: black_box(&queries[number % QUERIES]), tags: &[], signals: [0.0; FEATURES] };
+        ranker.choose_at(level, black_box(offered), &query, EARLIER + start.elapsed(), &mut scratch).ok()
+    }))
+}
+
 /// All candidates, best first, each read.
 fn rank(store: Store<FEATURES, UNITS, 1>) -> Operation {
-    let (queries, start, mut scratch) = (queries(store.dimensions()), Instant::now(), Scratch::default());
+    let (queries, start, mut scratch) = (inputs::queries(), Instant::now(), Scratch::default());
     Operation::of(move |number| {
         let query =
             Query { embedding: black_box(&queries[number % QUERIES]), tags: &[], signals: [0.0; FEATURES] };
@@ -136,34 +199,16 @@ fn request_signals<const I: usize>() -> [f32; I] {
     signals
 }
 
-fn queries(dimensions: usize) -> Vec<Vec<f32>> {
-    let mut queries = inputs::queries();
-    for query in &mut queries {
-        query.truncate(dimensions);
-    }
-    queries
-}
-
 /// The peer's network of `H` units over its five features.
 fn like_the_peer<const H: usize>(
     count: usize,
     storage: Storage,
     level: Level,
 ) -> Result<Store<FEATURES, H, 1>> {
-    filled(Store::new(peer_ranker()?, DIMENSIONS, storage)?.at_level(level), count)
-}
-
-/// The same over embeddings of one number: the cells and what belongs to them.
-fn narrow<const H: usize>(count: usize, level: Level) -> Result<Store<FEATURES, H, 1>> {
-    filled(Store::new(peer_ranker()?, 1, Storage::F32)?.at_level(level), count)
-}
-
-fn filled<const H: usize>(mut store: Store<FEATURES, H, 1>, count: usize) -> Result<Store<FEATURES, H, 1>> {
+    let mut store = Store::new(peer_ranker()?, DIMENSIONS, storage)?.at_level(level);
     for candidate in inputs::candidates(count) {
-        let known =
-            Known { signals: peer_signals(&candidate), state: [0.0; H], last_call: last_call(&candidate) };
-        let embedding = candidate.embedding.get(..store.dimensions()).unwrap_or_default();
-        store.register(&Entry { id: &candidate.id, embedding, tags: &[], known }, EARLIER)?;
+        let (id, embedding) = (candidate.id.as_str(), candidate.embedding.as_slice());
+        store.register(&Entry { id, embedding, tags: &[], known: known(&candidate) }, EARLIER)?;
     }
     Ok(store)
 }
@@ -172,10 +217,8 @@ fn last_call(candidate: &CandidateInput) -> Option<Duration> {
     EARLIER.checked_sub(Duration::from_secs(candidate.age_seconds.into()))
 }
 
-/// Frequency and success by the peer's formulas; the others are made at a decision.
-fn peer_signals(candidate: &CandidateInput) -> [f32; FEATURES] {
-    let frequency = ((candidate.calls as f32).ln_1p() / 10_000_f32.ln_1p()).min(1.0);
-    [0.0, 0.0, frequency, candidate.success, 0.0]
+fn known<const H: usize>(candidate: &CandidateInput) -> Known<FEATURES, H> {
+    Known::of_five(candidate.calls.into(), candidate.success, last_call(candidate))
 }
 
 /// From a state of 0 the peer's cell is `(1 - z) c`: this one with zeta at 1 and nu at 0 after the sigmoid.
@@ -194,7 +237,7 @@ fn peer_ranker<const H: usize>() -> Result<Ranker<FEATURES, H, 1>> {
         },
         head_weight: matrix(&mut numbers, 0.7),
         head_bias: row(&mut numbers, 0.5),
-        roles: Roles { similarity: 0, gap: None, recency: 1, overlap: 4 },
+        roles: FIVE,
         half_life: Duration::from_secs_f64(std::f64::consts::LN_2 / RECENCY_DECAY),
         overlap: Overlap::ShareOfRequest,
     })?)
@@ -202,8 +245,22 @@ fn peer_ranker<const H: usize>() -> Result<Ranker<FEATURES, H, 1>> {
 
 /// Candidates whose streams have seen calls, and the candidate network.
 fn with_streams(count: usize, storage: Storage, level: Level) -> Result<Store<INPUTS, HIDDEN, HEADS>> {
+    let mut numbers = Numbers::new(8);
+    let mut store = Store::new(stream_ranker()?, DIMENSIONS, storage)?.at_level(level);
+    for candidate in inputs::candidates(count) {
+        let mut signals = [0.0; INPUTS];
+        (signals[3], signals[4]) = (numbers.next_share(), numbers.next_share());
+        (signals[7], signals[8], signals[10]) = ((candidate.calls as f32).ln_1p(), candidate.success, 1.0);
+        let known = Known { signals, state: row(&mut numbers, 0.8), last_call: last_call(&candidate) };
+        let entry = Entry { id: &candidate.id, embedding: &candidate.embedding, tags: &[], known };
+        store.register(&entry, EARLIER)?;
+    }
+    Ok(store)
+}
+
+fn stream_ranker() -> Result<Ranker<INPUTS, HIDDEN, HEADS>> {
     let mut numbers = Numbers::new(7);
-    let ranker = Ranker::candidate(&CandidateWeights {
+    Ok(Ranker::candidate(&CandidateWeights {
         input_mean: row(&mut numbers, 1.0),
         input_std: [1.5; INPUTS],
         cell: CellWeights {
@@ -216,15 +273,5 @@ fn with_streams(count: usize, storage: Storage, level: Level) -> Result<Store<IN
         },
         head_weight: matrix(&mut numbers, 0.7),
         head_bias: row(&mut numbers, 0.5),
-    })?;
-    let mut store = Store::new(ranker, DIMENSIONS, storage)?.at_level(level);
-    for candidate in inputs::candidates(count) {
-        let mut signals = [0.0; INPUTS];
-        (signals[3], signals[4]) = (numbers.next_share(), numbers.next_share());
-        (signals[7], signals[8], signals[10]) = ((candidate.calls as f32).ln_1p(), candidate.success, 1.0);
-        let known = Known { signals, state: row(&mut numbers, 0.8), last_call: last_call(&candidate) };
-        let entry = Entry { id: &candidate.id, embedding: &candidate.embedding, tags: &[], known };
-        store.register(&entry, EARLIER)?;
-    }
-    Ok(store)
+    })?)
 }

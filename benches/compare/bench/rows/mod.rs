@@ -20,7 +20,7 @@ use tinydancer_compare::measure::Operation;
 pub(crate) struct Rows {
     /// Beginnings of the names that are asked for; any without one.
     asked: Vec<String>,
-    pub(crate) rows: Vec<Row>,
+    pub(crate) list: Vec<Row>,
     /// By the names that rows know them by.
     pub(crate) bounds: BTreeMap<String, Operation>,
 }
@@ -31,7 +31,7 @@ impl Rows {
         if self.asked.is_empty() || self.asked.iter().any(|begin| name.starts_with(begin.as_str())) {
             let mut row = row(self)?;
             name.clone_into(&mut row.name);
-            self.rows.push(row);
+            self.list.push(row);
         }
         Ok(())
     }
@@ -106,7 +106,7 @@ fn quantiles<T: 'static>(mut operation: impl FnMut(usize) -> T + 'static) -> [Ro
 
 /// Every row whose name begins with one of these; all without any. `folder` is where files may be written.
 pub(crate) fn all(folder: &Path, asked: &[String]) -> Result<Rows> {
-    let mut all = Rows { asked: asked.to_vec(), rows: Vec::new(), bounds: BTreeMap::new() };
+    let mut all = Rows { asked: asked.to_vec(), list: Vec::new(), bounds: BTreeMap::new() };
     candidates::add(&mut all)?;
     tier::add(&mut all)?;
     breaker::add(&mut all)?;

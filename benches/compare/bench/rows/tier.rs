@@ -14,6 +14,7 @@ use tinydancer_engine::evidence::{Evidence, Source};
 use tinydancer_engine::fastgrnn::CellWeights;
 use tinydancer_engine::features::{Features, STATISTICS};
 use tinydancer_engine::network::{Network, NetworkWeights};
+use tinydancer_engine::simd::Level;
 
 use super::{Row, Rows, matrix, quantiles, row};
 
@@ -25,7 +26,9 @@ const TAGS: [(&str, &str); 2] = [("task", "question-answering"), ("subject", "ma
 const RULE: DecisionRule = DecisionRule::Risk { permille: 50 };
 
 pub(crate) fn add(all: &mut Rows) -> Result<()> {
-    all.add("tier/network-5-steps", |_| Ok(Row::of(network())))?;
+    for level in Level::all().into_iter().rev() {
+        all.add(&format!("tier/network-5-steps/{}", level.name()), |_| Ok(Row::of(network(level))))?;
+    }
     all.add("tier/decision", |_| Ok(Row::of(decision(model()?))))?;
     let texts = inputs::texts(TEXTS);
     let (mut features, model) = (Features::default(), model()?);
@@ -45,7 +48,7 @@ fn model() -> Result<Model> {
 }
 
 /// Initial state, five steps and the heads.
-fn network() -> Operation {
+fn network(level: Level) -> Operation {
     let mut numbers = Numbers::new(5);
     let network = Network::new(&weights(&mut numbers));
     let requests: Vec<([f32; STATISTICS], [Evidence; 5])> = (0..inputs::QUERIES)
@@ -53,7 +56,7 @@ fn network() -> Operation {
         .collect();
     Operation::of(move |number| {
         let (statistics, evidence) = &requests[number % inputs::QUERIES];
-        network.logits(black_box(statistics), black_box(evidence).iter().copied())
+        network.logits_at(level, black_box(statistics), black_box(evidence).iter().copied())
     })
 }
 

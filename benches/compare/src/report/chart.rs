@@ -1,4 +1,5 @@
-//! A run as an SVG that is read in light and dark: every row that has a peer, on a logarithmic scale.
+//! A run as an SVG that is read in light and dark, on a logarithmic scale: the rows that have a peer, at the level that the
+//! engine chose, with embeddings of four bytes a number and of one.
 
 use std::fmt::Write as _;
 
@@ -6,7 +7,7 @@ use super::{Report, Row, table::ratio, time};
 
 const WIDTH: f64 = 980.0;
 /// Where bars begin and end.
-const LEFT: f64 = 250.0;
+const LEFT: f64 = 270.0;
 const RIGHT: f64 = 900.0;
 const TOP: f64 = 96.0;
 /// Height of a row and of a bar in it.
@@ -17,17 +18,25 @@ const STYLE: &str = r#"<style>
 text{font-family:ui-sans-serif,system-ui,"Segoe UI","DejaVu Sans",Arial,sans-serif;font-size:13px;fill:#17202b}
 .h{font-size:16px;font-weight:600}.s{font-size:12px;fill:#52606f}.r{font-weight:600}
 .bg{fill:#ffffff}.grid{stroke:#dde3ea;stroke-width:1}
-.ours{fill:#0b5fcc}.peer{fill:#a9b4c0}.limit{stroke:#b3261e;stroke-width:2}
+.ours{fill:#0b5fcc}.peer{fill:#a9b4c0}.limit{stroke:#f59e0b;stroke-width:3}
 @media (prefers-color-scheme: dark) {
 text{fill:#e8edf3}.s{fill:#a5b1be}.bg{fill:#0d1117}.grid{stroke:#27313c}
-.ours{fill:#6cb0ff}.peer{fill:#55616e}.limit{stroke:#ff8a80}
+.ours{fill:#6cb0ff}.peer{fill:#55616e}.limit{stroke:#ffd166}
 }
 </style>
 "#;
 
-/// Draws the rows that have a peer.
+/// Levels of instructions, as rows are named by them.
+const LEVELS: [&str; 4] = ["avx512", "avx2", "neon", "portable"];
+
+/// Draws a run.
 pub fn draw(report: &Report) -> String {
-    let rows: Vec<&Row> = report.rows.iter().filter(|row| row.peer_ns.is_some()).collect();
+    let is_shown = |row: &&Row| {
+        let mut parts = row.name.split('/');
+        row.peer_ns.is_some()
+            && parts.all(|part| part == report.level || !LEVELS.contains(&part) && part != "f16")
+    };
+    let rows: Vec<&Row> = report.rows.iter().filter(is_shown).collect();
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = write(&mut out, report, &rows);
@@ -110,11 +119,14 @@ fn bars(out: &mut String, row: &Row, top: f64, scale: &Scale) -> std::fmt::Resul
         [("ours", row.ours_ns, middle - BAR - 1.0), ("peer", row.peer_ns.unwrap_or(0.0), middle + 1.0)];
     for (class, nanoseconds, y) in times {
         let end = scale.x(nanoseconds);
+        // Beside the mark of the bound, not under it.
+        let text =
+            if class == "ours" { end.max(row.limit_ns.map_or(end, |limit| scale.x(limit))) } else { end };
         writeln!(
             out,
             r#"<rect class="{class}" x="{LEFT}" y="{y:.1}" width="{:.1}" height="{BAR}"/><text class="s" x="{:.1}" y="{:.1}">{}</text>"#,
             (end - LEFT).max(1.0),
-            end + 6.0,
+            text + 6.0,
             y + BAR - 3.0,
             time(nanoseconds)
         )?;
@@ -138,16 +150,10 @@ fn bars(out: &mut String, row: &Row, top: f64, scale: &Scale) -> std::fmt::Resul
 }
 
 fn described(rows: &[&Row]) -> String {
-    rows.iter()
-        .map(|row| {
-            format!(
-                "{}: {} against {}. ",
-                escaped(&row.name),
-                time(row.ours_ns),
-                time(row.peer_ns.unwrap_or(0.0))
-            )
-        })
-        .collect()
+    let against = |row: &&Row| {
+        format!("{}: {} against {}.", escaped(&row.name), time(row.ours_ns), time(row.peer_ns.unwrap_or(0.0)))
+    };
+    rows.iter().map(against).collect::<Vec<_>>().join(" ")
 }
 
 fn escaped(text: &str) -> String {
@@ -162,10 +168,21 @@ mod tests {
     #[test]
     fn a_chart_has_a_bar_for_each_side_and_none_for_rows_without_a_peer() {
         let chart = draw(&report());
-        assert_eq!(chart.matches(r#"<rect class="ours" x="250""#).count(), 1);
-        assert_eq!(chart.matches(r#"<rect class="peer" x="250""#).count(), 1);
+        assert_eq!(chart.matches(r#"<rect class="ours" x="270""#).count(), 1);
+        assert_eq!(chart.matches(r#"<rect class="peer" x="270""#).count(), 1);
         assert!(!chart.contains("text/p99") && chart.contains("70x"));
         assert!(chart.contains("&lt;of ours&gt;") && !chart.contains("<of ours>"));
+    }
+
+    #[test]
+    fn rows_of_another_level_are_left_to_the_table() {
+        let mut report = report();
+        for (row, name) in report.rows.iter_mut().zip(["decision/100/int8/portable", "text"]) {
+            name.clone_into(&mut row.name);
+        }
+        assert!(!draw(&report).contains("portable"));
+        report.level = "portable".to_owned();
+        assert!(draw(&report).contains("decision/100/int8/portable"));
     }
 
     #[test]

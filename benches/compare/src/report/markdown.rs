@@ -1,5 +1,7 @@
 //! A run as a block of a page, between two marks, so that a page is brought up to date by a run.
 
+use std::fmt::Write as _;
+
 use anyhow::{Context, Result, ensure};
 
 use super::table::{ratio, share, versions};
@@ -20,34 +22,37 @@ pub fn write_into(page: &str, report: &Report) -> Result<String> {
     let (_, after) =
         rest.split_once(END).with_context(|| format!("the page must have a line {END} after it"))?;
     ensure!(!after.contains(BEGIN), "the page must have {BEGIN} once");
-    Ok(format!("{before}{BEGIN}\n{}{END}{after}", block(report)))
+    let mut block = String::new();
+    write(&mut block, report)?;
+    Ok(format!("{before}{BEGIN}\n{block}{END}{after}"))
 }
 
-fn block(report: &Report) -> String {
+fn write(out: &mut String, report: &Report) -> std::fmt::Result {
     let versions = versions(&report.rows);
     let [machine, method] = report.heading();
-    let mut lines = vec![format!("{machine}; {method}."), String::new()];
-    let peers: String = versions.iter().map(|version| format!(" peer {version} |")).collect();
-    lines.push(format!("| row | ours | spread |{peers} ratio | limit | share | counted |"));
-    lines.push(format!("|---|---|---|{}---|---|---|---|", "---|".repeat(versions.len())));
-    for row in &report.rows {
-        let peers: String = versions
-            .iter()
-            .map(|version| row.peers.iter().find(|peer| peer.version == *version))
-            .map(|peer| format!(" {} |", peer.map_or_else(String::new, |peer| time(peer.ns))))
-            .collect();
-        lines.push(format!(
-            "| {} | {} | {} |{peers} {} | {} | {} | {} |",
-            row.name,
-            time(row.ours_ns),
-            share(row.ours_spread),
-            row.ratio.map_or_else(String::new, ratio),
-            row.limit_ns.map_or_else(String::new, time),
-            share(row.share_of_limit),
-            row.counted_ns.map_or_else(String::new, time),
-        ));
+    writeln!(out, "{machine}; {method}.\n")?;
+    write!(out, "| row | ours | spread |")?;
+    for version in &versions {
+        write!(out, " peer {version} |")?;
     }
-    lines.join("\n") + "\n"
+    writeln!(out, " ratio | limit | share | counted |")?;
+    writeln!(out, "|---|---|---|{}---|---|---|---|", "---|".repeat(versions.len()))?;
+    for row in &report.rows {
+        write!(out, "| {} | {} | {} |", row.name, time(row.ours_ns), share(row.ours_spread))?;
+        for version in &versions {
+            write!(out, " {} |", row.peer(version).map_or_else(String::new, |peer| time(peer.ns)))?;
+        }
+        let (limit, counted) = (row.limit_ns.map(time), row.counted_ns.map(time));
+        writeln!(
+            out,
+            " {} | {} | {} | {} |",
+            row.ratio.map_or_else(String::new, ratio),
+            limit.unwrap_or_default(),
+            share(row.share_of_limit),
+            counted.unwrap_or_default(),
+        )?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -106,6 +106,13 @@ impl Row {
     }
 }
 
+impl Row {
+    /// A peer's time, if it has the row.
+    fn peer(&self, version: &str) -> Option<&PeerFigure> {
+        self.peers.iter().find(|peer| peer.version == version)
+    }
+}
+
 impl Report {
     /// The run in two lines: what it ran on and how.
     pub fn heading(&self) -> [String; 2] {

@@ -1,18 +1,40 @@
 //! A run as lines for a terminal.
 
+use std::fmt::Write as _;
+
 use super::{Report, Row, time};
 
 /// The rows as a table, with what was measured on.
 pub fn table(report: &Report) -> String {
     let versions = versions(&report.rows);
-    let mut lines = report.heading().to_vec();
-    let mut head = format!("{:<44} {:>10} {:>7}", "row", "ours", "spread");
-    for version in &versions {
-        head += &format!(" {version:>10}");
+    let mut out = report.heading().join("\n") + "\n";
+    // Writing to a string cannot fail.
+    let _ = write(&mut out, report, &versions);
+    out
+}
+
+fn write(out: &mut String, report: &Report, versions: &[String]) -> std::fmt::Result {
+    write!(out, "{:<44} {:>10} {:>7}", "row", "ours", "spread")?;
+    for version in versions {
+        write!(out, " {version:>10}")?;
     }
-    lines.push(head + &format!(" {:>8} {:>10} {:>6} {:>10}", "ratio", "limit", "share", "counted"));
-    lines.extend(report.rows.iter().map(|row| line(row, &versions)));
-    lines.join("\n") + "\n"
+    writeln!(out, " {:>8} {:>10} {:>6} {:>10}", "ratio", "limit", "share", "counted")?;
+    for row in &report.rows {
+        write!(out, "{:<44} {:>10} {:>7}", row.name, time(row.ours_ns), share(row.ours_spread))?;
+        for version in versions {
+            write!(out, " {:>10}", row.peer(version).map_or_else(String::new, |peer| time(peer.ns)))?;
+        }
+        let (limit, counted) = (row.limit_ns.map(time), row.counted_ns.map(time));
+        writeln!(
+            out,
+            " {:>8} {:>10} {:>6} {:>10}",
+            row.ratio.map_or_else(String::new, ratio),
+            limit.unwrap_or_default(),
+            share(row.share_of_limit),
+            counted.unwrap_or_default(),
+        )?;
+    }
+    Ok(())
 }
 
 /// The peers' versions, oldest first.
@@ -24,22 +46,6 @@ pub(super) fn versions(rows: &[Row]) -> Vec<String> {
         }
     }
     versions
-}
-
-fn line(row: &Row, versions: &[String]) -> String {
-    let mut line = format!("{:<44} {:>10} {:>7}", row.name, time(row.ours_ns), share(row.ours_spread));
-    for version in versions {
-        let peer = row.peers.iter().find(|peer| peer.version == *version);
-        line += &format!(" {:>10}", peer.map_or_else(String::new, |peer| time(peer.ns)));
-    }
-    line += &format!(
-        " {:>8} {:>10} {:>6} {:>10}",
-        row.ratio.map_or_else(String::new, ratio),
-        row.limit_ns.map_or_else(String::new, time),
-        share(row.share_of_limit),
-        row.counted_ns.map_or_else(String::new, time),
-    );
-    line.trim_end().to_owned()
 }
 
 pub(super) fn ratio(ratio: f64) -> String {
