@@ -1,7 +1,10 @@
 //! What an earlier system did with models, stored files and times. `docs/reference/earlier-system.md` lists all such cases;
 //! the numbers are those of its table.
 
-use std::fs::File;
+use std::{
+    fs::{self, File},
+    path::Path,
+};
 
 use serde_json::Value;
 use tinydancer_crds::Digest;
@@ -154,4 +157,34 @@ fn bug_15_no_way_to_load_a_model_goes_without_size_and_digest() {
         assert_eq!(report.models[0].state, ModelState::Missing);
         pod.stop();
     }
+}
+
+#[test]
+fn every_row_of_the_table_names_tests_that_there_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let table = fs::read_to_string(root.join("docs/reference/earlier-system.md")).unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| #"));
+    let mut numbers = Vec::new();
+    for row in rows {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        numbers.push(cells[1].parse::<usize>().unwrap());
+        let mut places = cells[5].split(" in ");
+        let mut tests = places.next().unwrap();
+        while let Some(place) = places.next() {
+            let (file, rest) = place.split_once(", ").unwrap_or((place, ""));
+            let source =
+                fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+            for test in tests.split(", ") {
+                let test = test.trim_matches('`');
+                assert!(
+                    source.contains(&format!("fn {test}(")),
+                    "row {}: no test {test} in {file}",
+                    cells[1]
+                );
+            }
+            tests = rest;
+        }
+        assert_eq!(tests, "", "row {}: names a test without its file", cells[1]);
+    }
+    assert_eq!(numbers, (1..=15).collect::<Vec<_>>());
 }
