@@ -170,7 +170,7 @@ fn every_row_of_the_table_names_tests_that_there_are() {
         numbers.push(cells[1].parse::<usize>().unwrap());
         let mut places = cells[5].split(" in ");
         let mut tests = places.next().unwrap();
-        while let Some(place) = places.next() {
+        for place in places {
             let (file, rest) = place.split_once(", ").unwrap_or((place, ""));
             let source =
                 fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
