@@ -45,20 +45,21 @@ struct Arguments {
     /// Run the rows so many times, one after the other, for a program that counts their instructions
     #[arg(long, value_name = "TIMES")]
     repeat: Option<u64>,
-    /// Given by cargo bench; without it everything runs once and nothing is said of times
+    /// Given by cargo bench
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 fn main() -> Result<()> {
-    let arguments = Arguments::parse();
     let folder = tempfile::tempdir()?;
-    if let Some(times) = arguments.repeat {
-        run::repeated(rows::all(folder.path(), &arguments.rows)?, times);
+    if !std::env::args().any(|argument| ["--bench", "--repeat"].contains(&argument.as_str())) {
+        // A test, whose arguments are the test runner's: everything runs once and nothing is said of times.
+        run::once(rows::all(folder.path(), &[])?);
         return Ok(());
     }
-    if !arguments.bench {
-        run::once(rows::all(folder.path(), &arguments.rows)?);
+    let arguments = Arguments::parse();
+    if let Some(times) = arguments.repeat {
+        run::repeated(rows::all(folder.path(), &arguments.rows)?, times);
         return Ok(());
     }
     // Before anything that starts threads or programs: they inherit it.

@@ -10,7 +10,7 @@ pub fn table(report: &Report) -> String {
     let mut out = report.heading().join("\n") + "\n";
     // Writing to a string cannot fail.
     let _ = write(&mut out, report, &versions);
-    out
+    out.lines().map(str::trim_end).collect::<Vec<_>>().join("\n") + "\n"
 }
 
 fn write(out: &mut String, report: &Report, versions: &[String]) -> std::fmt::Result {
