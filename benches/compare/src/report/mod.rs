@@ -134,8 +134,8 @@ impl Report {
 /// A time as people read it.
 pub(crate) fn time(nanoseconds: f64) -> String {
     let (value, unit) = match nanoseconds {
-        value if value < 1e3 => (value, "ns"),
-        value if value < 1e6 => (value / 1e3, "us"),
+        value if value < 999.5 => (value, "ns"),
+        value if value < 999.5e3 => (value / 1e3, "us"),
         value => (value / 1e6, "ms"),
     };
     let digits = match value {
@@ -196,6 +196,7 @@ pub(crate) mod tests {
         assert_eq!(time(57.84), "57.8 ns");
         assert_eq!(time(9_996.0), "10.0 us");
         assert_eq!(time(843_000.0), "843 us");
+        assert_eq!(time(999_600.0), "1.00 ms");
         assert_eq!(time(2_500_000.0), "2.50 ms");
     }
 }
