@@ -129,6 +129,14 @@ pub(crate) struct Making {
     evidence: Vec<Evidence>,
     #[command(flatten)]
     pub(crate) embedder: Embedder,
+    /// Share of the weights of each n-gram table that are 0, at least 0 and less than 1; the artifact then holds only
+    /// the others, which makes it smaller. Chosen while the tables are fitted (iterative hard thresholding).
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    sparsity: Option<f64>,
+    /// How soft the teachers' answers are when several networks become one, from 0.1 to 100: at more than 1 their
+    /// smaller differences count more.
+    #[arg(long, default_value_t = 1.0, value_parser = temperature)]
+    temperature: f64,
     /// The same seed and rows give the same bytes.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -145,9 +153,24 @@ impl Making {
         Ok(Recipe {
             tags: self.evidence.contains(&Evidence::Tags),
             seed: self.seed,
+            ngrams_kept: self.sparsity.map(|share| 1.0 - share),
+            temperature: self.temperature,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
         })
     }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    number(text, |number| (0.0..1.0).contains(&number), "at least 0 and less than 1")
+}
+
+fn temperature(text: &str) -> Result<f64, String> {
+    number(text, |number| (0.1..=100.0).contains(&number), "from 0.1 to 100")
+}
+
+fn number(text: &str, is_allowed: impl Fn(f64) -> bool, rule: &str) -> Result<f64, String> {
+    let number = text.parse().map_err(|_| format!("must be a number {rule}"))?;
+    if is_allowed(number) { Ok(number) } else { Err(format!("must be {rule}")) }
 }
 
 /// Progress on standard error: one line that moves on a terminal, plain lines elsewhere.

@@ -37,8 +37,13 @@ pub fn parts(seed: u64) -> ModelParts {
     let mut numbers = Numbers(seed);
     let network = network(&mut numbers);
     let mut table = || (0..NGRAM_BUCKETS).map(|_| (numbers.next() >> 56) as i8).collect();
-    let ngrams =
-        NgramParts { lightweight: table(), powerful: table(), scale: [0.01, 0.01], offset: [0.1, 0.4] };
+    let ngrams = NgramParts {
+        lightweight: table(),
+        powerful: table(),
+        scale: [0.01, 0.01],
+        offset: [0.1, 0.4],
+        sparse: false,
+    };
     let mut buckets = vec![tag_bucket(KNOWN_TAG.0, KNOWN_TAG.1), tag_bucket("task", "poetry")];
     buckets.sort_unstable();
     let counts = vec![[40.0, 10.0, 25.0], [12.0, -1.0, 11.0]];

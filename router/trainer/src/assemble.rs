@@ -70,6 +70,7 @@ fn ngrams(tables: &Tables) -> NgramParts {
         offset: [lightweight.offset, powerful.offset],
         lightweight: lightweight.weights,
         powerful: powerful.weights,
+        sparse: tables.ngram.is_sparse(),
     }
 }
 

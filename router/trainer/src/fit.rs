@@ -30,6 +30,10 @@ pub struct Recipe {
     pub tags: bool,
     /// The same seed gives the same model.
     pub seed: u64,
+    /// Share of each n-gram table's weights that stay, from 0 to 1; all without it.
+    pub ngrams_kept: Option<f64>,
+    /// How soft the teachers' answers are to the student; 1 as they are.
+    pub temperature: f64,
     /// Threads to work on; the result does not depend on it.
     pub threads: usize,
 }
@@ -118,7 +122,7 @@ pub fn fit_keeping<E: Send>(
 ) -> Result<Fitted, E> {
     let folds = assign(examples.len(), &mut Random::stream(recipe.seed, 1));
     let normalisation = Normalisation::fit(examples);
-    let tables = CrossFitted::fit(examples, &folds, recipe.tags, recipe.seed, recipe.threads, progress);
+    let tables = CrossFitted::fit(examples, &folds, recipe, progress);
     let run = Run { examples, folds: &folds, normalisation, tables: &tables, recipe };
     // One network for each fold, to see what the model says about rows it does not know; then the one that is kept.
     let results = parallel(FOLDS + 1, recipe.threads, |index| {
@@ -163,7 +167,7 @@ impl Run<'_> {
             samples.iter().map(|sample| sample.targets[head]).sum::<f64>() / samples.len().max(1) as f64
         });
         let mut random = Random::stream(self.recipe.seed, 200 + tested.unwrap_or(FOLDS) as u64);
-        distil::network(&samples, means, self.recipe.tags, &mut random)
+        distil::network(&samples, means, self.recipe.tags, self.recipe.temperature, &mut random)
     }
 
     /// Logits of the rows of `fold`, with the evidence of tables that have not seen them.

@@ -27,6 +27,8 @@ pub struct Stage {
     pub decay: f64,
     /// The most epochs.
     pub epochs: usize,
+    /// By what logits are divided before they are compared with the targets; 1 for labels.
+    pub temperature: f64,
 }
 
 /// Trains `start` on `samples` and returns the parameters with the least loss on the rows kept for stopping.
@@ -72,7 +74,7 @@ fn batch_gradient(
         let sample = &samples[*row];
         seen.clear();
         seen.extend(visible(before_embedding(&sample.steps, hide_embedding), hide_ngrams, hide_tags));
-        parameters.accumulate_gradient(sample, &seen, &mut gradient);
+        parameters.accumulate_softened_gradient(sample, &seen, stage.temperature, &mut gradient);
     }
     for slope in &mut gradient {
         *slope /= batch.len() as f64;
@@ -85,8 +87,8 @@ fn stopping_loss(parameters: &Parameters, samples: &[Sample], rows: &[usize], st
     let mean = |hide_tags, hide_embedding| {
         let losses = rows.iter().map(|row| {
             let sample = &samples[*row];
-            parameters
-                .loss(sample, visible(before_embedding(&sample.steps, hide_embedding), false, hide_tags))
+            let seen = visible(before_embedding(&sample.steps, hide_embedding), false, hide_tags);
+            parameters.softened_loss(sample, seen, stage.temperature)
         });
         losses.sum::<f64>() / rows.len().max(1) as f64
     };
@@ -175,6 +177,7 @@ mod tests {
             rate: 0.01,
             decay: 0.3,
             epochs: 60,
+            temperature: 1.0,
         };
         let run = || {
             let mut random = Random::stream(1, 1);

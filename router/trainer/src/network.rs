@@ -73,13 +73,37 @@ impl Parameters {
 
     /// The mean over the heads of the logistic losses of one sample.
     pub fn loss<'a>(&self, sample: &Sample, steps: impl IntoIterator<Item = &'a [f64; INPUTS]>) -> f64 {
+        self.softened_loss(sample, steps, 1.0)
+    }
+
+    /// As [`Parameters::loss`], of logits that are divided by the temperature T, times T squared (Hinton, Vinyals
+    /// and Dean, arXiv 1503.02531): its slope by a logit is `T (logistic(logit / T) - target)`.
+    pub fn softened_loss<'a>(
+        &self,
+        sample: &Sample,
+        steps: impl IntoIterator<Item = &'a [f64; INPUTS]>,
+        temperature: f64,
+    ) -> f64 {
         let logits = self.logits(&sample.statistics, steps);
-        logits.iter().zip(sample.targets).map(|(logit, target)| logistic_loss(*logit, target)).sum::<f64>()
-            / HEADS as f64
+        let losses = logits.iter().zip(sample.targets);
+        losses.map(|(logit, target)| logistic_loss(*logit / temperature, target)).sum::<f64>() / HEADS as f64
+            * temperature
+            * temperature
     }
 
     /// Adds the gradient of [`Parameters::loss`] to `gradient`, which is laid out as the parameters.
     pub fn accumulate_gradient(&self, sample: &Sample, steps: &[[f64; INPUTS]], gradient: &mut [f64]) {
+        self.accumulate_softened_gradient(sample, steps, 1.0, gradient);
+    }
+
+    /// Adds the gradient of [`Parameters::softened_loss`] to `gradient`.
+    pub fn accumulate_softened_gradient(
+        &self,
+        sample: &Sample,
+        steps: &[[f64; INPUTS]],
+        temperature: f64,
+        gradient: &mut [f64],
+    ) {
         let initial = self.initial(&sample.statistics);
         let mut trace: Vec<cell::Step<HIDDEN>> = Vec::with_capacity(steps.len());
         for input in steps {
@@ -87,7 +111,7 @@ impl Parameters {
             trace.push(CELL.step(&self.0, &before, input));
         }
         let last = trace.last().map_or(initial, |step| step.state);
-        let mut slope = self.heads_backward(&last, &sample.targets, gradient);
+        let mut slope = self.heads_backward(&last, &sample.targets, temperature, gradient);
         for (index, step) in trace.iter().enumerate().rev() {
             let before = if index == 0 { &initial } else { &trace[index - 1].state };
             slope = CELL.backward(&self.0, &slope, step, before, &steps[index], gradient);
@@ -129,11 +153,17 @@ impl Parameters {
     }
 
     /// The slope of the loss by the last state.
-    fn heads_backward(&self, state: &State, targets: &[f64; HEADS], gradient: &mut [f64]) -> State {
+    fn heads_backward(
+        &self,
+        state: &State,
+        targets: &[f64; HEADS],
+        temperature: f64,
+        gradient: &mut [f64],
+    ) -> State {
         let logits = self.heads(state);
         let mut slope = [0.0; HIDDEN];
         for head in 0..HEADS {
-            let error = (logistic(logits[head]) - targets[head]) / HEADS as f64;
+            let error = temperature * (logistic(logits[head] / temperature) - targets[head]) / HEADS as f64;
             let row = HEAD_WEIGHT + head * HIDDEN;
             gradient[HEAD_BIAS + head] += error;
             add_scaled(&mut gradient[row..row + HIDDEN], error, state);
@@ -193,6 +223,36 @@ mod tests {
                 assert!(error < 1e-8, "parameter {index} with {steps} steps: {slope} {expected}");
             }
             assert!(steps == 0 || gradient[CELL.zeta()].abs() > 1e-6 && gradient[CELL.nu()].abs() > 1e-6);
+        }
+    }
+
+    #[test]
+    fn the_gradient_at_a_temperature_is_that_of_the_softened_loss_and_of_the_formula() {
+        let (parameters, sample) = (parameters(), sample(2));
+        let gradient = |temperature| {
+            let mut gradient = vec![0.0; PARAMETERS];
+            parameters.accumulate_softened_gradient(&sample, &sample.steps, temperature, &mut gradient);
+            gradient
+        };
+        let logits = parameters.logits(&sample.statistics, &sample.steps);
+        for temperature in [0.5, 3.0] {
+            for (index, slope) in gradient(temperature).iter().enumerate() {
+                let moved = |by: f64| {
+                    let mut moved = parameters.clone();
+                    moved.0[index] += by;
+                    moved.softened_loss(&sample, &sample.steps, temperature)
+                };
+                let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+                assert!(
+                    (slope - expected).abs() < 1e-8,
+                    "parameter {index} at {temperature}: {slope} {expected}"
+                );
+            }
+            for (head, logit) in logits.iter().enumerate() {
+                let formula = temperature * (logistic(logit / temperature) - sample.targets[head]) / 3.0;
+                assert!((gradient(temperature)[HEAD_BIAS + head] - formula).abs() < 1e-12);
+            }
+            assert_ne!(gradient(temperature), gradient(1.0));
         }
     }
 

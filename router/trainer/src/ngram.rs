@@ -6,6 +6,8 @@ use tinydancer_engine::features::NGRAM_BUCKETS;
 
 use crate::random::Random;
 
+mod sparse;
+
 /// Buckets of a table.
 pub const BUCKETS: usize = NGRAM_BUCKETS;
 /// Tables: Lightweight, Powerful.
@@ -21,6 +23,8 @@ pub struct NGramModel {
     /// One weight a bucket for each table.
     weights: Vec<[f32; TABLES]>,
     offsets: [f64; TABLES],
+    /// Whether few weights are other than 0.
+    sparse: bool,
 }
 
 /// A table as the artifact keeps it: `offset + scale * sum(weights[bucket]) / sqrt(n)`.
@@ -38,7 +42,17 @@ impl NGramModel {
     /// Fits both models. `buckets` and `targets` (0 to 1) are one entry a row; `strength` is the weight of a row's
     /// loss against half the squared norm of the weights (C of liblinear).
     pub fn fit(buckets: &[&[u16]], targets: &[[f64; TABLES]], strength: f64, random: &mut Random) -> Self {
-        let mut model = Self { weights: vec![[0.0; TABLES]; BUCKETS], offsets: [0.0; TABLES] };
+        Self::fit_whole(buckets, targets, strength, random).0
+    }
+
+    /// As [`NGramModel::fit`], with the dual variables.
+    fn fit_whole(
+        buckets: &[&[u16]],
+        targets: &[[f64; TABLES]],
+        strength: f64,
+        random: &mut Random,
+    ) -> (Self, Vec<[f64; TABLES]>) {
+        let mut model = Self { weights: vec![[0.0; TABLES]; BUCKETS], offsets: [0.0; TABLES], sparse: false };
         // The dual variables: what each row is predicted at the optimum. Starting at its target is a weight of zero.
         let mut duals = targets.to_vec();
         let mut order: Vec<usize> = (0..buckets.len()).collect();
@@ -48,7 +62,12 @@ impl NGramModel {
                 model.visit(buckets[*row], &mut duals[*row], strength);
             }
         }
-        model
+        (model, duals)
+    }
+
+    /// Whether it was made to have few weights other than 0.
+    pub fn is_sparse(&self) -> bool {
+        self.sparse
     }
 
     /// Makes one row's dual variables optimal with those of all others fixed.
@@ -131,7 +150,7 @@ pub(crate) fn solve(score: f64, dual: f64, curvature: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn rows(count: usize) -> (Vec<Vec<u16>>, Vec<[f64; 2]>) {
+    pub(super) fn rows(count: usize) -> (Vec<Vec<u16>>, Vec<[f64; 2]>) {
         let mut random = Random::stream(5, 5);
         (0..count)
             .map(|_| {

@@ -4,6 +4,7 @@ use tinydancer_engine::evidence::{Evidence, INPUTS, TierScores};
 
 use crate::corpus::Example;
 use crate::embedding::EmbeddingTables;
+use crate::fit::Recipe;
 use crate::folds::{LeftOut, parallel};
 use crate::learn::before_embedding;
 use crate::ngram::NGramModel;
@@ -28,10 +29,11 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Fits on these examples.
+    /// Fits on these examples; `kept` is the share of each n-gram table's weights that stay, all without it.
     pub fn fit<'a>(
         examples: impl Iterator<Item = &'a Example> + Clone,
         tags: bool,
+        kept: Option<f64>,
         random: &mut Random,
     ) -> Self {
         let buckets: Vec<&[u16]> = examples.clone().map(|example| &example.buckets[..]).collect();
@@ -40,7 +42,10 @@ impl Tables {
         let outcomes =
             examples.clone().map(|example| (&example.tags[..], example.gain, example.targets[2] > 0.5));
         Self {
-            ngram: NGramModel::fit(&buckets, &targets, NGRAM_STRENGTH, random),
+            ngram: match kept {
+                Some(kept) => NGramModel::fit_sparse(&buckets, &targets, NGRAM_STRENGTH, kept, random),
+                None => NGramModel::fit(&buckets, &targets, NGRAM_STRENGTH, random),
+            },
             tags: tags.then(|| TagTable::fit(outcomes)),
             embedding: EmbeddingTables::fit(examples, random),
         }
@@ -73,23 +78,17 @@ pub struct CrossFitted<'a> {
 }
 
 impl<'a> CrossFitted<'a> {
-    /// Fits all tables, on `threads` threads.
-    pub fn fit(
-        examples: &'a [Example],
-        folds: &'a [usize],
-        tags: bool,
-        seed: u64,
-        threads: usize,
-        progress: &Progress,
-    ) -> Self {
+    /// Fits all tables, on the recipe's threads.
+    pub fn fit(examples: &'a [Example], folds: &'a [usize], recipe: Recipe, progress: &Progress) -> Self {
         let all = LeftOut::all();
-        let mut fits = parallel(all.len(), threads, |index| {
+        let mut fits = parallel(all.len(), recipe.threads, |index| {
             let kept = examples
                 .iter()
                 .zip(folds)
                 .filter(|(_, fold)| !all[index].contains(**fold))
                 .map(|(kept, _)| kept);
-            let tables = Tables::fit(kept, tags, &mut Random::stream(seed, 100 + index as u64));
+            let mut random = Random::stream(recipe.seed, 100 + index as u64);
+            let tables = Tables::fit(kept, recipe.tags, recipe.ngrams_kept, &mut random);
             progress.advance(1);
             tables
         });
@@ -147,7 +146,8 @@ mod tests {
     }
 
     fn evidence(examples: &[Example], folds: &[usize], tested: Option<usize>) -> Vec<Vec<[f64; INPUTS]>> {
-        let tables = CrossFitted::fit(examples, folds, true, 1, 2, &Progress::silent());
+        let recipe = Recipe { tags: true, seed: 1, threads: 2, ngrams_kept: None, temperature: 1.0 };
+        let tables = CrossFitted::fit(examples, folds, recipe, &Progress::silent());
         (0..examples.len()).map(|row| tables.steps(row, tested)).collect()
     }
 

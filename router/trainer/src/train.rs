@@ -75,11 +75,13 @@ fn run(data: Digest, embeddings: Option<&Embeddings>, recipe: Recipe) -> Digest 
     let version = env!("CARGO_PKG_VERSION");
     let embeddings =
         embeddings.map(|embeddings| format!(" embeddings={}", embeddings.digest())).unwrap_or_default();
+    let kept = recipe.ngrams_kept.map(|kept| format!(" kept={kept}")).unwrap_or_default();
     let text = format!(
-        "{version} {} {data} tags={} seed={}{embeddings}",
+        "{version} {} {data} tags={} seed={} temperature={}{kept}{embeddings}",
         schema::digest(),
         recipe.tags,
-        recipe.seed
+        recipe.seed,
+        recipe.temperature
     );
     Digest::of(text.as_bytes())
 }

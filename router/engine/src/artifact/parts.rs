@@ -33,6 +33,8 @@ pub struct NgramParts {
     pub scale: [f32; 2],
     /// Offset of Lightweight and Powerful.
     pub offset: [f32; 2],
+    /// Whether a file holds only the bytes that are not 0, and where they are.
+    pub sparse: bool,
 }
 
 /// Counted outcomes of tags.

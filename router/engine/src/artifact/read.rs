@@ -84,12 +84,36 @@ fn scalar(tensors: &Tensors<'_>, name: &'static str, shape: &[usize]) -> Result<
 }
 
 fn ngrams(tensors: &Tensors<'_>) -> Result<NgramParts, LoadError> {
+    let sparse = tensors.has_any(&tensors::NGRAM_PLACES);
+    let table = |name, places| {
+        if sparse {
+            sparse_table(tensors, name, places)
+        } else {
+            tensors.bytes_signed(name, &[NGRAM_BUCKETS])
+        }
+    };
+    let [lightweight_places, powerful_places] = tensors::NGRAM_PLACES;
     Ok(NgramParts {
-        lightweight: tensors.bytes_signed(tensors::NGRAM_LIGHTWEIGHT, &[NGRAM_BUCKETS])?,
-        powerful: tensors.bytes_signed(tensors::NGRAM_POWERFUL, &[NGRAM_BUCKETS])?,
+        lightweight: table(tensors::NGRAM_LIGHTWEIGHT, lightweight_places)?,
+        powerful: table(tensors::NGRAM_POWERFUL, powerful_places)?,
         scale: tensors.row(tensors::NGRAM_SCALE, &[2])?,
         offset: tensors.row(tensors::NGRAM_OFFSET, &[2])?,
+        sparse,
     })
+}
+
+/// A table of which a file holds the bytes at the places whose bit is set, in their order. It is spread out here: a
+/// look-up costs what it costs in any table.
+fn sparse_table(
+    tensors: &Tensors<'_>,
+    name: &'static str,
+    places: &'static str,
+) -> Result<Vec<i8>, LoadError> {
+    let bits: [u8; NGRAM_BUCKETS / 8] = tensors.bytes_unsigned(places)?;
+    let count = bits.iter().map(|byte| byte.count_ones() as usize).sum();
+    let mut bytes = tensors.bytes_signed(name, &[count])?.into_iter();
+    let is_set = |bucket: usize| bits[bucket / 8] >> (bucket % 8) & 1 == 1;
+    Ok((0..NGRAM_BUCKETS).map(|bucket| if is_set(bucket) { bytes.next().unwrap_or(0) } else { 0 }).collect())
 }
 
 fn tags(tensors: &Tensors<'_>) -> Result<TagParts, LoadError> {

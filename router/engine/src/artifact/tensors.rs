@@ -73,6 +73,8 @@ pub(crate) const NETWORK: [&str; 12] = [
     HEAD_WEIGHT,
     HEAD_BIAS,
 ];
+/// Where the bytes of sparse tables are: lightweight, powerful.
+pub(crate) const NGRAM_PLACES: [&str; 2] = ["ngram.lightweight.places", "ngram.powerful.places"];
 pub(crate) const NGRAM: [&str; 4] = [NGRAM_LIGHTWEIGHT, NGRAM_POWERFUL, NGRAM_SCALE, NGRAM_OFFSET];
 pub(crate) const TAG: [&str; 4] = [TAG_BUCKETS, TAG_COUNTS, TAG_OVERALL, TAG_PRIOR];
 pub(crate) const NOVELTY: [&str; 1] = [NOVELTY_WORDS];
@@ -92,7 +94,8 @@ pub(crate) const CANDIDATE: [&str; 10] = [
     CANDIDATE_HEAD_BIAS,
 ];
 /// Everything but the scales of matrices.
-const KNOWN: [&[&str]; 7] = [&NETWORK, &NGRAM, &TAG, &NOVELTY, &PROTOTYPE, &READOUT, &CANDIDATE];
+const KNOWN: [&[&str]; 8] =
+    [&NETWORK, &NGRAM, &NGRAM_PLACES, &TAG, &NOVELTY, &PROTOTYPE, &READOUT, &CANDIDATE];
 
 /// The tensors of one container.
 pub(crate) struct Tensors<'data>(pub(crate) SafeTensors<'data>);

@@ -15,6 +15,7 @@ mod candidate;
 mod earlier_system;
 mod embedding;
 mod precision;
+mod sparse;
 
 /// An artifact taken apart, so that a test can spoil one thing and put it together again.
 struct File {

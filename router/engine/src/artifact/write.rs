@@ -118,11 +118,19 @@ fn tensors_of(parts: &ModelParts, precision: Precision) -> Vec<Tensor> {
         tensors.push(Tensor::floats(tensors::TAG_PRIOR, &[1], [prior]));
     }
     tensors.extend(network_tensors(&parts.network, precision));
-    if let Some(NgramParts { lightweight, powerful, scale, offset }) = &parts.ngrams {
+    if let Some(NgramParts { lightweight, powerful, scale, offset, sparse }) = &parts.ngrams {
         tensors.push(Tensor::floats(tensors::NGRAM_SCALE, &[2], scale));
         tensors.push(Tensor::floats(tensors::NGRAM_OFFSET, &[2], offset));
-        tensors.push(Tensor::table(tensors::NGRAM_LIGHTWEIGHT, &[lightweight.len()], lightweight));
-        tensors.push(Tensor::table(tensors::NGRAM_POWERFUL, &[powerful.len()], powerful));
+        let names = [tensors::NGRAM_LIGHTWEIGHT, tensors::NGRAM_POWERFUL];
+        for ((name, places), table) in
+            names.into_iter().zip(tensors::NGRAM_PLACES).zip([lightweight, powerful])
+        {
+            if *sparse {
+                tensors.extend(sparse_table(name, places, table));
+            } else {
+                tensors.push(Tensor::table(name, &[table.len()], table));
+            }
+        }
     }
     if let Some(novelty) = &parts.novelty {
         tensors.push(Tensor::bits(tensors::NOVELTY_WORDS, novelty.filter.as_bytes()));
@@ -135,6 +143,14 @@ fn tensors_of(parts: &ModelParts, precision: Precision) -> Vec<Tensor> {
     }
     tensors.sort_by_key(|tensor| std::cmp::Reverse(tensor.width));
     tensors
+}
+
+/// The bytes that are not 0, and a bit for each place that has one.
+fn sparse_table(name: &'static str, places: &'static str, table: &[i8]) -> [Tensor; 2] {
+    let kept: Vec<i8> = table.iter().copied().filter(|byte| *byte != 0).collect();
+    let bit = |(index, byte): (usize, &i8)| u8::from(*byte != 0) << index;
+    let bits: Vec<u8> = table.chunks(8).map(|eight| eight.iter().enumerate().map(bit).sum()).collect();
+    [Tensor::table(name, &[kept.len()], &kept), Tensor::bits(places, &bits)]
 }
 
 fn embedding_tensors(EmbeddingParts { space, prototypes, read_out }: &EmbeddingParts) -> Vec<Tensor> {

@@ -62,6 +62,7 @@ mod tests {
             powerful: vec![0; NGRAM_BUCKETS],
             scale: [0.5, 0.25],
             offset: [1.0, -1.0],
+            sparse: false,
         };
         (parts.lightweight[7], parts.lightweight[16_383]) = (100, -128);
         parts.powerful[9] = 127;

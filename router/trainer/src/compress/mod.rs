@@ -68,7 +68,9 @@ impl Keeper {
         }
         let places = || self.matrices.iter().map(|matrix| matrix.place.clone());
         let chosen = match self.support.take() {
-            Some(support) if phase == Phase::Frozen || self.batches % THRESHOLD_EVERY != 0 => support,
+            Some(support) if phase == Phase::Frozen || !self.batches.is_multiple_of(THRESHOLD_EVERY) => {
+                support
+            }
             _ => Support::largest(values, places(), share),
         };
         chosen.keep(values);

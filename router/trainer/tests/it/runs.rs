@@ -34,7 +34,7 @@ pub(crate) fn rows(count: usize, seed: u64) -> Vec<Row> {
 }
 
 pub(crate) fn recipe(tags: bool, threads: usize) -> Recipe {
-    Recipe { tags, seed: 4, threads }
+    Recipe { tags, seed: 4, ngrams_kept: None, temperature: 1.0, threads }
 }
 
 pub(crate) fn naming() -> Naming {

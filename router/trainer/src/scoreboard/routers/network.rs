@@ -33,7 +33,13 @@ impl Router for Network<'_> {
     }
 
     fn judge(&self, fold: &Fold) -> Result<Vec<Judged>, RouterError> {
-        let recipe = Recipe { tags: self.view.tags, seed: fold.seed, threads: fold.threads };
+        let recipe = Recipe {
+            tags: self.view.tags,
+            seed: fold.seed,
+            ngrams_kept: None,
+            temperature: 1.0,
+            threads: fold.threads,
+        };
         let embeddings = self.embeddings.filter(|_| self.view.embedding);
         let known: Vec<Example> = fold
             .known
