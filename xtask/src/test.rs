@@ -12,6 +12,7 @@ use crate::command;
 use crate::generate;
 use crate::gitops;
 use crate::image;
+use crate::instructions;
 use crate::step::Step;
 use crate::unavailable::Unavailable;
 use crate::workspace::Workspace;
@@ -60,7 +61,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-/// Format, lints, generated files, and the tests of every crate.
+/// Format, lints, the tests of every crate, generated files, and instructions counted.
 fn without_cluster(workspace: &Workspace) -> Result<()> {
     let cargo = |title: &str, words: &[&str]| -> Result<()> {
         let step = Step::start(title);
@@ -80,6 +81,7 @@ fn without_cluster(workspace: &Workspace) -> Result<()> {
     let step = Step::start("generated files");
     generate::check(workspace)?;
     step.done();
+    instructions::run(workspace, false)?;
     match gitops::fixtures(workspace) {
         Err(error) if error.downcast_ref::<Unavailable>().is_some() => {
             println!("NOT RUN: health checks and actions for Argo CD: {error}");

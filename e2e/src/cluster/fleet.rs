@@ -385,15 +385,19 @@ impl Fleet {
         Ok(pods.into_iter().filter_map(|pod| pod.metadata.name).collect())
     }
 
-    /// What a router measures under this name, which has no labels.
+    /// What a router measures under this name, added up over its labels; of those whose text holds `label`.
     ///
     /// # Errors
     /// Where the pod does not answer or does not measure it.
-    pub async fn router_metric(&self, router: &str, name: &str) -> Result<f64> {
+    pub async fn router_metric(&self, router: &str, name: &str, label: &str) -> Result<f64> {
         let text =
             self.cluster.ask_pod(&self.namespace, router, http::Method::GET, "metrics", vec![]).await?;
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.with_context(|| format!("{router} does not measure {name}"))?.parse().context("not a number")
+        let series = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        let series = series.filter(|line| line.contains(label));
+        let values = series.filter_map(|line| line.rsplit(' ').next()).map(str::parse::<f64>);
+        let values = values.collect::<Result<Vec<_>, _>>().context("not a number")?;
+        ensure!(!values.is_empty(), "{router} does not measure {name}");
+        Ok(values.into_iter().sum())
     }
 
     /// Waits until a router pod is Ready, whatever the operator says.

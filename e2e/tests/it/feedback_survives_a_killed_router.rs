@@ -26,7 +26,7 @@ async fn a_router_killed_under_load_loses_no_acknowledged_feedback() {
     // What asks an owner gives it other feedback, which must not come before what a peer still holds for it.
     for router in fleet.routers().await.unwrap() {
         eventually("peers have passed on what they hold", PATIENCE, || async {
-            let waiting = fleet.router_metric(&router, "tinydancer_router_feedback_waiting").await?;
+            let waiting = fleet.router_metric(&router, "tinydancer_router_feedback_waiting", "").await?;
             anyhow::ensure!(waiting == 0.0, "{waiting}");
             Ok(())
         })

@@ -14,6 +14,7 @@ mod audits_move_the_threshold;
 mod bad_manifests_are_refused;
 mod broken_stable_model_is_left_in_the_watch;
 mod deletion_leaves_nothing;
+mod exploration_and_drift_are_seen;
 mod feedback_survives_a_killed_router;
 mod git_revert_ends_the_trial;
 mod good_model_is_promoted;

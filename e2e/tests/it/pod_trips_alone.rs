@@ -32,7 +32,7 @@ async fn a_model_that_breaks_on_long_prompts_is_tripped_in_the_pod_without_an_op
     let routers = fleet.routers().await.unwrap();
     for router in &routers {
         eventually("the pod has tripped the model", LEASE, || async {
-            let tripped = fleet.router_metric(router, "tinydancer_router_tripped_models").await?;
+            let tripped = fleet.router_metric(router, "tinydancer_router_tripped_models", "").await?;
             anyhow::ensure!(tripped > 0.0, "{tripped}");
             Ok(())
         })

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod candidates;
+mod cells;
 mod history;
 mod tier;
 
@@ -108,6 +109,7 @@ fn quantiles<T: 'static>(mut operation: impl FnMut(usize) -> T + 'static) -> [Ro
 pub(crate) fn all(folder: &Path, asked: &[String]) -> Result<Rows> {
     let mut all = Rows { asked: asked.to_vec(), list: Vec::new(), bounds: BTreeMap::new() };
     candidates::add(&mut all)?;
+    cells::add(&mut all)?;
     tier::add(&mut all)?;
     breaker::add(&mut all)?;
     history::add(&mut all, folder)?;

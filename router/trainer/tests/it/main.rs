@@ -4,6 +4,7 @@
 
 mod embeddings;
 mod gradients;
+mod int8;
 mod models;
 mod runs;
 mod scoreboard;

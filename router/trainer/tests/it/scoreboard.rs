@@ -194,12 +194,18 @@ impl Values {
     }
 }
 
+/// Where the graded answers are; without them it says that the test was not run.
+pub(crate) fn routing_data() -> Option<PathBuf> {
+    let path = std::env::var_os("TINYDANCER_ROUTING_DATA").map(PathBuf::from);
+    if path.is_none() {
+        println!("NOT RUN: set TINYDANCER_ROUTING_DATA to a folder with prompts.jsonl.zst");
+    }
+    path
+}
+
 #[test]
 fn on_the_routing_data_no_figure_falls_below_its_floor() {
-    let Some(path) = std::env::var_os("TINYDANCER_ROUTING_DATA").map(PathBuf::from) else {
-        println!("NOT RUN: set TINYDANCER_ROUTING_DATA to a folder with prompts.jsonl.zst");
-        return;
-    };
+    let Some(path) = routing_data() else { return };
     let floors: Floors = serde_json::from_str(include_str!("scoreboard-floors.json")).unwrap();
     let rows = data::load(&path, &Selection::default()).unwrap().rows;
     let settings = Settings { seeds: vec![floors.seed], folds: floors.folds, ..settings() };
