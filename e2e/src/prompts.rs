@@ -1,4 +1,4 @@
-//! Prompts written for this project: everyday ones with tags, and long ones.
+//! Prompts written for this project: everyday ones with tags, long ones, and ones in another language.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,17 +11,24 @@ pub enum PromptSet {
     Everyday,
     /// The same, each made longer than 2,000 characters.
     Long,
+    /// Everyday questions in German.
+    German,
 }
 
 const EVERYDAY: &str = include_str!("../prompts/everyday.txt");
+const GERMAN: &str = include_str!("../prompts/german.txt");
 
 /// The texts of a set, always the same in the same order.
 pub fn texts(set: PromptSet) -> Vec<String> {
-    let everyday = EVERYDAY.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
     match set {
-        PromptSet::Everyday => everyday.map(str::to_owned).collect(),
-        PromptSet::Long => everyday.map(lengthen).collect(),
+        PromptSet::Everyday => lines(EVERYDAY).map(str::to_owned).collect(),
+        PromptSet::Long => lines(EVERYDAY).map(lengthen).collect(),
+        PromptSet::German => lines(GERMAN).map(str::to_owned).collect(),
     }
+}
+
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
 }
 
 fn lengthen(text: &str) -> String {

@@ -1,5 +1,7 @@
 use serde_json::json;
 use tinydancer_e2e::cluster::{Cluster, Fleet, PATIENCE, eventually};
+use tinydancer_e2e::prompts::PromptSet;
+use tinydancer_e2e::traffic::Wish;
 
 use crate::{SIGMAS, assert_no_failure, changed, one_step, watch_nothing};
 
@@ -7,7 +9,7 @@ use crate::{SIGMAS, assert_no_failure, changed, one_step, watch_nothing};
 const EXPLORED: u16 = 200;
 
 #[tokio::test]
-async fn a_share_is_explored_at_no_error_and_prompts_unlike_the_training_rows_are_reported() {
+async fn a_share_is_explored_at_no_error_and_traffic_unlike_the_training_rows_is_reported() {
     let Some(cluster) = Cluster::for_tests("exploration and drift are seen").await else { return };
     let wish = one_step("explore", &["support-v1"], 50, 600);
     let wish = changed(wish, &json!({ "spec": { "explore": { "permille": EXPLORED } } }));
@@ -25,7 +27,10 @@ async fn a_share_is_explored_at_no_error_and_prompts_unlike_the_training_rows_ar
     let deviation = (able * share * (1.0 - share)).sqrt();
     assert!(able > 200.0 && (explored - able * share).abs() <= SIGMAS * deviation, "{explored} of {able}");
 
-    // Questions to a support desk are not what the model learned from, and the policy says so.
+    // English prompts hold words that the model knows; then the traffic changes, and the policy says so.
+    fleet.wait_for_condition("support", "InputsAsTrained", "True", "NoDriftFound").await.unwrap();
+    let foreign = Wish { rate_per_second: 50, prompts: PromptSet::German, ..fleet.wish() };
+    fleet.send(foreign).await.unwrap();
     fleet.wait_for_condition("support", "InputsAsTrained", "False", "Drifted").await.unwrap();
     eventually("an event tells it too", PATIENCE, || async {
         let events = fleet.kubectl(&["get", "events", "-o", "jsonpath={.items[*].reason}"]).await?;
@@ -34,6 +39,17 @@ async fn a_share_is_explored_at_no_error_and_prompts_unlike_the_training_rows_ar
     })
     .await
     .unwrap();
+    // What the model does not know, it does not decide.
+    for router in fleet.routers().await.unwrap() {
+        eventually("what is novel goes to Powerful", PATIENCE, || async {
+            let novel =
+                fleet.router_metric(&router, "tinydancer_router_decisions_total", "\"novel\"").await?;
+            anyhow::ensure!(novel > 100.0, "{novel}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
     assert_no_failure(&fleet).await;
     fleet.stop().await.unwrap();
 }

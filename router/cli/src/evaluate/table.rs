@@ -50,6 +50,13 @@ fn heading(out: &mut String, board: &Scoreboard) -> std::fmt::Result {
             board.rows_known
         )?,
     }
+    if let Some(router) = board.routers.first().filter(|_| board.given) {
+        writeln!(
+            out,
+            "{} is an artifact that was given and judged as it is: {}",
+            router.router, router.about
+        )?;
+    }
     writeln!(out, "data {}", board.data)?;
     writeln!(
         out,

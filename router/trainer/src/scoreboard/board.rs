@@ -34,6 +34,8 @@ pub struct Scoreboard {
     pub rows: usize,
     /// Rows in all, with those that were only learned from.
     pub rows_known: usize,
+    /// Whether the first router is an artifact that was given; it is judged as it is, whatever the folds.
+    pub given: bool,
     /// Digest of all rows.
     pub data: String,
     /// How rows were dealt.
@@ -120,6 +122,8 @@ pub(super) struct Hall<'a> {
     pub(super) judged: &'a [Vec<Vec<Option<Judged>>>],
     /// The first so many routers are subjects.
     pub(super) subjects: usize,
+    /// Whether the subject is an artifact that was given.
+    pub(super) given: bool,
     pub(super) progress: &'a Progress,
 }
 
@@ -142,6 +146,7 @@ impl Hall<'_> {
         Ok(Scoreboard {
             rows: self.tested.len(),
             rows_known: self.rows.len(),
+            given: self.given,
             data: data::digest(self.rows).to_string(),
             method: match &self.settings.partition {
                 Partition::Random => Method::OutOfFold,

@@ -126,7 +126,9 @@ pub fn scoreboard(
         Subject::Trained { views } => views.len(),
         Subject::Artifact { .. } => 1,
     };
-    let hall = Hall { rows, tested: &tested, dealt: &dealt, settings, judged: &judged, subjects, progress };
+    let given = matches!(subject, Subject::Artifact { .. });
+    let hall =
+        Hall { rows, tested: &tested, dealt: &dealt, settings, judged: &judged, subjects, given, progress };
     hall.board(&routers)
 }
 

@@ -89,10 +89,9 @@ impl Router for Artifact<'_> {
 
     fn about(&self) -> String {
         if self.in_sample {
-            "the artifact given; it was trained on exactly these rows, so its figures flatter it".to_owned()
+            "trained on exactly these rows, so its figures flatter it".to_owned()
         } else {
-            "the artifact given; it was not trained on these rows as a whole, whether on some is not known"
-                .to_owned()
+            "not trained on these rows as a whole; whether on some is not known".to_owned()
         }
     }
 
