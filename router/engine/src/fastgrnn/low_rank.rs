@@ -70,6 +70,7 @@ impl<const I: usize, const H: usize, const R: usize, const S: usize> LowRankCell
     }
 
     /// One step: `state` goes from `h_(t-1)` to `h_t`.
+    #[inline(always)]
     pub fn step(&self, input: &[f32; I], state: &mut [f32; H]) {
         let (mut narrow_input, mut narrow_state) = ([0.0; R], [0.0; S]);
         accumulate(&mut narrow_input, &self.w1_by_input, input);

@@ -182,6 +182,23 @@ fn a_pod_that_restarted_without_an_operator_goes_on_watching() {
 }
 
 #[test]
+fn a_pod_to_which_the_promoted_model_never_came_goes_on_with_the_one_before_over_a_restart() {
+    let disk = Disk::new("support-0");
+    let pod = disk.start();
+    let previous = pod.put(&model("previous"));
+    pod.runtime.assign(settled(1, Some(previous))).unwrap();
+    let never_came = Digest::of(&model("promoted"));
+    pod.runtime.assign(promoted(2, never_came, previous, 1)).unwrap();
+    assert_eq!(pod.decide("short", "key").digest, Some(previous));
+    pod.stop();
+    let pod = disk.start();
+    assert_eq!(pod.runtime.ready(), Readiness::Ready { classified: true });
+    assert_eq!(pod.decide("short", "key").digest, Some(previous));
+    pod.put(&model("promoted"));
+    assert_eq!(pod.decide("short", "key").digest, Some(never_came));
+}
+
+#[test]
 fn a_pod_that_was_only_booted_judges_alone() {
     let disk = Disk::new("support-0");
     let mut parts = testing::parts(1);
