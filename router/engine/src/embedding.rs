@@ -1,6 +1,9 @@
 //! Embeddings that a caller supplies with a request.
+#![allow(clippy::inline_always, reason = "products are compiled for each level of the processor")]
 
 use serde::{Deserialize, Serialize};
+
+use crate::simd::{LANES, Simd};
 
 /// The most numbers an embedding may have.
 pub const MOST_DIMENSIONS: usize = 4_096;
@@ -71,26 +74,48 @@ pub(crate) fn unit(numbers: &mut [f32]) {
     }
 }
 
-/// The scalar product, added up in eight lanes and then from the first lane to the last: one fixed order,
-/// and vector code.
-pub(crate) fn dot(one: &[f32], other: &[f32]) -> f32 {
-    let mut lanes = [0.0; 8];
-    let ((one, one_rest), (other, other_rest)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
+/// The scalar product. Products are rounded before they are added, and sums are taken in one order, so that all levels
+/// give the same bits: training has to give the same bytes anywhere. To be called inside a level's own function.
+#[inline(always)]
+pub(crate) fn dot<S: Simd>(simd: S, one: &[f32], other: &[f32]) -> f32 {
+    let mut sums = [simd.splat(0.0); 2];
+    let ((one, one_rest), (other, other_rest)) =
+        (one.as_chunks::<{ 2 * LANES }>(), other.as_chunks::<{ 2 * LANES }>());
     for (one, other) in one.iter().zip(other) {
-        for (lane, (one, other)) in lanes.iter_mut().zip(one.iter().zip(other)) {
-            *lane += one * other;
+        let ((one, _), (other, _)) = (one.as_chunks::<LANES>(), other.as_chunks::<LANES>());
+        for (sum, (one, other)) in sums.iter_mut().zip(one.iter().zip(other)) {
+            *sum = simd.add(*sum, simd.mul(simd.load(one), simd.load(other)));
         }
     }
-    for (lane, (one, other)) in lanes.iter_mut().zip(one_rest.iter().zip(other_rest)) {
-        *lane += one * other;
+    let mut lanes = simd.store(simd.add(sums[0], sums[1]));
+    for (lane, (one, other)) in (0..LANES).cycle().zip(one_rest.iter().zip(other_rest)) {
+        lanes[lane] += one * other;
     }
-    lanes.into_iter().fold(0.0, |sum, lane| sum + lane)
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        let (first, second) = lanes.split_at_mut(width);
+        first.iter_mut().zip(second).for_each(|(first, second)| *first += *second);
+    }
+    lanes[0]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::{Level, Work};
     use proptest::prelude::*;
+
+    struct Product<'a>(&'a [f32], &'a [f32]);
+
+    impl Work for Product<'_> {
+        type Output = f32;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> f32 {
+            dot(simd, self.0, self.1)
+        }
+    }
 
     #[test]
     fn what_is_no_embedding_is_refused_and_what_was_there_before_is_gone() {
@@ -119,10 +144,13 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn the_scalar_product_is_that_of_the_plain_sum(pairs in prop::collection::vec((-1.0_f32..1.0, -1.0_f32..1.0), 0..50)) {
+        fn the_scalar_product_is_that_of_the_plain_sum_and_the_same_at_every_level(pairs in prop::collection::vec((-1.0_f32..1.0, -1.0_f32..1.0), 0..100)) {
             let (one, other): (Vec<f32>, Vec<f32>) = pairs.iter().copied().unzip();
             let plain: f64 = pairs.iter().map(|(one, other)| f64::from(*one) * f64::from(*other)).sum();
-            prop_assert!((f64::from(dot(&one, &other)) - plain).abs() < 1e-5);
+            let products = Level::all().into_iter().map(|level| level.run(Product(&one, &other)));
+            let products: Vec<f32> = products.collect();
+            prop_assert!((f64::from(products[0]) - plain).abs() < 1e-5);
+            prop_assert!(products.iter().all(|product| product.to_bits() == products[0].to_bits()));
         }
     }
 }

@@ -9,8 +9,9 @@ use anyhow::{Context, Result};
 use tinydancer_compare::inputs::{self, Numbers};
 use tinydancer_compare::measure::Operation;
 use tinydancer_engine::Model;
+use tinydancer_engine::artifact::{PrototypeParts, ReadOutParts};
 use tinydancer_engine::decision::DecisionRule;
-use tinydancer_engine::evidence::{Evidence, Source};
+use tinydancer_engine::evidence::{Evidence, EvidenceSource, Prototypes, ReadOut, Source};
 use tinydancer_engine::fastgrnn::CellWeights;
 use tinydancer_engine::features::{Features, STATISTICS};
 use tinydancer_engine::network::{Network, NetworkWeights};
@@ -20,6 +21,8 @@ use super::{Row, Rows, matrix, quantiles, row};
 
 /// Texts that take turns.
 const TEXTS: usize = 256;
+/// The most cells an artifact has.
+const CELLS: usize = 64;
 /// The model that is shipped for requests with tags.
 const MODEL: &str = "general-tags.safetensors";
 const TAGS: [(&str, &str); 2] = [("task", "question-answering"), ("subject", "mathematics")];
@@ -30,6 +33,7 @@ pub(crate) fn add(all: &mut Rows) -> Result<()> {
         all.add(&format!("tier/network-5-steps/{}", level.name()), |_| Ok(Row::of(network(level))))?;
     }
     all.add("tier/decision", |_| Ok(Row::of(decision(model()?))))?;
+    all.add("tier/evidence-of-embedding", |_| Ok(Row::of(evidence_of_embedding())))?;
     let texts = inputs::texts(TEXTS);
     let (mut features, model) = (Features::default(), model()?);
     let [half, most] = quantiles(move |number| {
@@ -67,6 +71,36 @@ fn decision(model: Model) -> Operation {
     Operation::of(move |number| {
         let score = model.score(black_box(&requests[number % inputs::QUERIES]));
         score.map(|score| model.decide(&score, &RULE))
+    })
+}
+
+/// The nearest of 64 cells and the two linear scores of an embedding that came with the request.
+fn evidence_of_embedding() -> Operation {
+    let mut numbers = Numbers::new(6);
+    let mut bytes = |count: usize| (0..count).map(|_| (100.0 * numbers.next_between(1.0)) as i8).collect();
+    let (centres, weight) = (bytes(CELLS * inputs::DIMENSIONS), bytes(2 * inputs::DIMENSIONS));
+    let cells = PrototypeParts {
+        centres,
+        scale: vec![0.01; CELLS],
+        counts: vec![[40.0, 10.0, 25.0]; CELLS],
+        overall: [0.1, 0.8],
+        prior: 10.0,
+    };
+    let cells = Prototypes::new(&cells, inputs::DIMENSIONS);
+    let linear = ReadOutParts { weight, scale: [0.01, 0.01], offset: [0.1, 0.4] };
+    let linear = ReadOut::new(&linear, inputs::DIMENSIONS);
+    let requests: Vec<Features> = (0..inputs::QUERIES)
+        .map(|_| {
+            let embedding: [f32; inputs::DIMENSIONS] = row(&mut numbers, 1.0);
+            let mut features = Features::default();
+            // It has a direction and is finite.
+            let _ = features.set_embedding(&embedding);
+            features
+        })
+        .collect();
+    Operation::of(move |number| {
+        let features = black_box(&requests[number % inputs::QUERIES]);
+        (cells.evidence(features), linear.evidence(features))
     })
 }
 

@@ -1,10 +1,12 @@
 //! Counted outcomes of prompts whose embedding is similar.
+#![allow(clippy::inline_always, reason = "the search is compiled for each level of the processor")]
 
 use super::{Counts, Evidence, EvidenceSource, Source};
 use crate::artifact::PrototypeParts;
 use crate::embedding::{dot, unit};
 use crate::features::Features;
 use crate::numerics::exp;
+use crate::simd::{Level, Simd, Work};
 
 /// Cells that are looked at: the most similar ones.
 pub const NEAREST: usize = 8;
@@ -48,21 +50,28 @@ impl Prototypes {
     /// Cosine of the nearest cell, -1 to 1; nothing without an embedding of these dimensions.
     pub fn similarity(&self, features: &Features) -> Option<f32> {
         let embedding = self.embedding(features)?;
-        self.similarities(embedding).reduce(f32::max)
+        let [nearest, ..] = self.nearest_at(Level::best(), embedding);
+        nearest.map(|near| near.similarity)
     }
 
     fn embedding<'a>(&self, features: &'a Features) -> Option<&'a [f32]> {
         features.embedding().filter(|embedding| embedding.len() == self.dimensions)
     }
 
-    fn similarities(&self, embedding: &[f32]) -> impl Iterator<Item = f32> {
-        self.centres.chunks_exact(self.dimensions.max(1)).map(move |centre| dot(centre, embedding))
+    #[inline(always)]
+    fn similarities<S: Simd>(&self, simd: S, embedding: &[f32]) -> impl Iterator<Item = f32> {
+        self.centres.chunks_exact(self.dimensions.max(1)).map(move |centre| dot(simd, centre, embedding))
+    }
+
+    fn nearest_at(&self, level: Level, embedding: &[f32]) -> [Option<Near>; NEAREST] {
+        level.run(Search { prototypes: self, embedding })
     }
 
     /// The most similar cells, in descending order; of equal ones the first.
-    fn nearest(&self, embedding: &[f32]) -> [Option<Near>; NEAREST] {
+    #[inline(always)]
+    fn nearest<S: Simd>(&self, simd: S, embedding: &[f32]) -> [Option<Near>; NEAREST] {
         let mut nearest = [None; NEAREST];
-        for (cell, similarity) in self.similarities(embedding).enumerate() {
+        for (cell, similarity) in self.similarities(simd, embedding).enumerate() {
             let mut carried = Some(Near { similarity, cell });
             for place in &mut nearest {
                 if place.is_none_or(|there: Near| carried.is_some_and(|it| it.similarity > there.similarity))
@@ -75,13 +84,27 @@ impl Prototypes {
     }
 }
 
+struct Search<'a> {
+    prototypes: &'a Prototypes,
+    embedding: &'a [f32],
+}
+
+impl Work for Search<'_> {
+    type Output = [Option<Near>; NEAREST];
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Self::Output {
+        self.prototypes.nearest(simd, self.embedding)
+    }
+}
+
 impl EvidenceSource for Prototypes {
     fn source(&self) -> Source {
         Source::Prototype
     }
 
     fn evidence(&self, features: &Features) -> Option<Evidence> {
-        let nearest = self.nearest(self.embedding(features)?);
+        let nearest = self.nearest_at(Level::best(), self.embedding(features)?);
         let best = nearest.first().copied().flatten()?.similarity;
         let mut total = Counts::default();
         for near in nearest.iter().flatten() {
@@ -124,7 +147,7 @@ mod tests {
     #[test]
     fn the_eight_most_similar_cells_count_and_the_nearest_counts_most() {
         let prototypes = prototypes();
-        let near = prototypes.nearest(&[1.0, 0.0]);
+        let near = prototypes.nearest_at(Level::best(), &[1.0, 0.0]);
         let cells: Vec<usize> = near.iter().flatten().map(|near| near.cell).collect();
         assert_eq!(cells.len(), NEAREST);
         assert_eq!(cells[0], 0);
@@ -138,6 +161,27 @@ mod tests {
                 Counts { requests: share * (1.0 + cell), gain: share * (cell / 2.0), good_enough: share };
         }
         assert_eq!(evidence, Evidence::of_counts(Source::Prototype, total, [0.1, 0.8], 10.0));
+    }
+
+    #[test]
+    fn every_level_finds_the_same_to_the_bit() {
+        let numbers = |seed: u32, count: usize| {
+            let number =
+                |place: usize| ((place as u32 + seed).wrapping_mul(2_654_435_761) >> 8) as f32 / 8e6 - 1.0;
+            (0..count).map(number).collect::<Vec<f32>>()
+        };
+        let parts = PrototypeParts {
+            centres: numbers(1, 20 * 131).iter().map(|number| (number * 100.0) as i8).collect(),
+            scale: vec![0.01; 20],
+            counts: vec![[1.0, 0.5, 1.0]; 20],
+            overall: [0.1, 0.8],
+            prior: 10.0,
+        };
+        let (prototypes, embedding) = (Prototypes::new(&parts, 131), numbers(7, 131));
+        let plain = prototypes.nearest_at(Level::all()[0], &embedding);
+        for level in Level::all() {
+            assert_eq!(prototypes.nearest_at(level, &embedding), plain, "{}", level.name());
+        }
     }
 
     fn near_best(prototypes: &Prototypes) -> f32 {

@@ -1,9 +1,11 @@
 //! Scores that are linear in the embedding.
+#![allow(clippy::inline_always, reason = "products are compiled for each level of the processor")]
 
 use super::{Evidence, EvidenceSource, Source, TierScores};
 use crate::artifact::ReadOutParts;
 use crate::embedding::dot;
 use crate::features::Features;
+use crate::simd::{Level, Simd, Work};
 
 /// One weight a dimension for each tier: the score of a tier is `offset + scale * weight . embedding`.
 #[derive(Debug, Clone)]
@@ -28,6 +30,24 @@ impl ReadOut {
     }
 }
 
+struct Products<'a> {
+    read_out: &'a ReadOut,
+    embedding: &'a [f32],
+}
+
+impl Work for Products<'_> {
+    type Output = TierScores;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> TierScores {
+        let ReadOut { lightweight, powerful, offset } = self.read_out;
+        TierScores {
+            lightweight: offset[0] + dot(simd, lightweight, self.embedding),
+            powerful: offset[1] + dot(simd, powerful, self.embedding),
+        }
+    }
+}
+
 impl EvidenceSource for ReadOut {
     fn source(&self) -> Source {
         Source::ReadOut
@@ -36,11 +56,7 @@ impl EvidenceSource for ReadOut {
     /// Nothing without an embedding of these dimensions. Nothing is counted, so its weight is 0.
     fn evidence(&self, features: &Features) -> Option<Evidence> {
         let embedding = features.embedding().filter(|embedding| embedding.len() == self.lightweight.len())?;
-        let [lightweight, powerful] = self.offset;
-        let scores = TierScores {
-            lightweight: lightweight + dot(&self.lightweight, embedding),
-            powerful: powerful + dot(&self.powerful, embedding),
-        };
+        let scores = Level::best().run(Products { read_out: self, embedding });
         Some(Evidence::of_scores(Source::ReadOut, scores, 0))
     }
 }

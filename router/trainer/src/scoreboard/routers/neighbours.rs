@@ -36,7 +36,7 @@ impl Router for Neighbours<'_> {
 
 impl Neighbours<'_> {
     fn one(&self, fold: &Fold, row: usize) -> Judged {
-        let mut similarities: Vec<(f32, usize)> =
+        let mut similarities: Vec<(f64, usize)> =
             fold.known.iter().map(|known| (self.embeddings.cosine(row, *known), *known)).collect();
         let k = self.k.min(similarities.len());
         if k < similarities.len() {
