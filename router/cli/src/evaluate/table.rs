@@ -65,10 +65,17 @@ fn heading(out: &mut String, board: &Scoreboard) -> std::fmt::Result {
     )
 }
 
+/// So wide that every router's name fits.
+fn name_width(board: &Scoreboard) -> usize {
+    let names = board.routers.iter().map(|router| router.router.chars().count());
+    names.max().unwrap_or_default().max(27)
+}
+
 fn routers(out: &mut String, board: &Scoreboard) -> std::fmt::Result {
+    let width = name_width(board);
     writeln!(
         out,
-        "\n{:<27} {:<20} {:>5} {:>5}  {:<20} {:<20} {:>5}",
+        "\n{:<width$} {:<20} {:>5} {:>5}  {:<20} {:<20} {:>5}",
         "router", "APGR", "CPT50", "CPT80", "saving at 95 %", "ECE", "Brier"
     )?;
     for router in &board.routers {
@@ -76,7 +83,7 @@ fn routers(out: &mut String, board: &Scoreboard) -> std::fmt::Result {
         let calibration = router.all.calibration.as_ref();
         writeln!(
             out,
-            "{:<27} {:<20} {:>5.3} {:>5.3}  {:<20} {:<20} {:>5}",
+            "{:<width$} {:<20} {:>5.3} {:>5.3}  {:<20} {:<20} {:>5}",
             router.router,
             interval(&recovery.apgr),
             recovery.cpt50.value,
@@ -94,7 +101,7 @@ fn routers(out: &mut String, board: &Scoreboard) -> std::fmt::Result {
                 router.all.calibration.as_ref().map_or_else(|| "-".to_owned(), |figures| range(&figures.ece));
             writeln!(
                 out,
-                "{:<27} {:<20} {:<12} {:<20} {ece}",
+                "{:<width$} {:<20} {:<12} {:<20} {ece}",
                 router.router,
                 range(&recovery.apgr),
                 "",
@@ -114,13 +121,14 @@ fn kept(out: &mut String, board: &Scoreboard) -> std::fmt::Result {
             .filter_map(|router| Some((router.router.as_str(), router.all.recovery.as_ref()?)))
     };
     let Some((_, first)) = recoveries().next() else { return Ok(()) };
-    write!(out, "\n{:<27}", "quality kept, of Powerful's")?;
+    let width = name_width(board);
+    write!(out, "\n{:<width$}", "quality kept, of Powerful's")?;
     for kept in &first.kept {
         write!(out, " {:<20}", format!("{:.0} % saved", 100.0 * kept.saving))?;
     }
     writeln!(out)?;
     for (router, recovery) in recoveries() {
-        write!(out, "{router:<27}")?;
+        write!(out, "{router:<width$}")?;
         for kept in &recovery.kept {
             write!(out, " {:<20}", interval(&kept.quality))?;
         }
