@@ -48,7 +48,8 @@ pub(crate) struct Arguments {
 /// Builds and runs the benches.
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
     if arguments.instructions {
-        return instructions::run(workspace, arguments.update);
+        instructions::run(workspace, arguments.update)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let peers = if arguments.without_peers { Vec::new() } else { peers(workspace) };
     let mut bench = workspace.cargo();

@@ -8,7 +8,6 @@ use tinydancer_compare::machine::Machine;
 use tinydancer_compare::peer::Peer;
 use tinydancer_compare::report::{self, Report};
 use tinydancer_compare::statistics::{Summary, quantile};
-
 use tinydancer_engine::simd::Level;
 
 use crate::rows::{Figure, Row, Rows};

@@ -90,7 +90,7 @@ impl Promise {
 
     /// As a fraction of the quality scale.
     pub(crate) fn fraction(self) -> f64 {
-        f64::from(self.permille) / 1000.0
+        fraction(self.permille)
     }
 
     /// What is recorded about it.
@@ -140,7 +140,7 @@ pub fn audited(record: &Record, pods: &[ObservedPod]) -> Option<Audited> {
         pairs: sums.pairs,
         observed: sums.observed,
         coverage: sums.coverage,
-        coverage_promised: sums.coverage_promised_permille.map(|permille| f64::from(permille) / 1000.0),
+        coverage_promised: sums.coverage_promised_permille.map(fraction),
         lambda: promise.recorded(record).and_then(ModelCalibration::online).map(|online| online.lambda),
     })
 }
@@ -197,6 +197,11 @@ pub(crate) fn calibrate(
         threshold,
         since: stands.map_or(now, |last| last.since),
     })
+}
+
+/// Thousandths as a fraction.
+fn fraction(permille: u16) -> f64 {
+    f64::from(permille) / 1000.0
 }
 
 /// Whether enough is new: few writes, and few looks at a bound that holds for one.

@@ -6,7 +6,7 @@ use crate::candidate::network::CandidateNetwork;
 use crate::decision::{Decision, DecisionRule, Score, decide};
 use crate::digest::Digest;
 use crate::embedding::EmbeddingSpace;
-use crate::evidence::{EvidenceSource, NgramTables, Prototypes, ReadOut, TagTable};
+use crate::evidence::{Evidence, EvidenceSource, Nearest, NgramTables, Prototypes, ReadOut, TagTable};
 use crate::features::Features;
 use crate::network::{HEADS, Network};
 use crate::novelty::WordFilter;
@@ -114,24 +114,28 @@ impl Model {
         self.words.as_ref()?.novelty(features.words())
     }
 
-    /// What the model looks up, in the order of the steps.
-    fn sources(&self) -> impl Iterator<Item = &dyn EvidenceSource> {
-        fn known(source: Option<&impl EvidenceSource>) -> Option<&dyn EvidenceSource> {
-            source.map(|source| source as &dyn EvidenceSource)
-        }
-        let sources = [
-            known(self.ngrams.as_ref()),
-            known(self.tags.as_ref()),
-            known(self.prototypes.as_ref()),
-            known(self.read_out.as_ref()),
-        ];
-        sources.into_iter().flatten()
-    }
-
     /// The uncalibrated logits; not finite if extreme weights meet an extreme prompt.
     pub fn logits(&self, features: &Features) -> [f32; HEADS] {
-        let evidence = self.sources().filter_map(|source| source.evidence(features));
-        self.network.logits(features.statistics(), evidence)
+        self.logits_near(features, self.nearest(features).as_ref())
+    }
+
+    /// The cells that the embedding is near to: they say something of quality and of novelty.
+    fn nearest(&self, features: &Features) -> Option<Nearest> {
+        self.prototypes.as_ref()?.nearest(features)
+    }
+
+    /// What the model looks up makes the steps, in this order.
+    fn logits_near(&self, features: &Features, nearest: Option<&Nearest>) -> [f32; HEADS] {
+        fn said(source: Option<&impl EvidenceSource>, features: &Features) -> Option<Evidence> {
+            source?.evidence(features)
+        }
+        let evidence = [
+            said(self.ngrams.as_ref(), features),
+            said(self.tags.as_ref(), features),
+            self.prototypes.as_ref().zip(nearest).and_then(|(prototypes, near)| prototypes.evidence_of(near)),
+            said(self.read_out.as_ref(), features),
+        ];
+        self.network.logits(features.statistics(), evidence.into_iter().flatten())
     }
 
     /// Scores a request. Allocates nothing.
@@ -141,7 +145,8 @@ impl Model {
     /// infinite or no number.
     pub fn score(&self, features: &Features) -> Result<Score, ScoreError> {
         self.check_embedding(features)?;
-        let logits = self.logits(features);
+        let nearest = self.nearest(features);
+        let logits = self.logits_near(features, nearest.as_ref());
         if let Some(head) = logits.iter().position(|logit| !logit.is_finite()) {
             return Err(ScoreError::NonFinite { head });
         }
@@ -155,7 +160,7 @@ impl Model {
             score: (powerful_right - lightweight_right) + (1.0 - good_enough),
             uncertainty: uncertainty::of(good_enough),
             novelty,
-            novel: self.is_novel(features, novelty),
+            novel: self.is_novel(novelty, nearest.as_ref()),
             set: calibration.sets.first().map(|sets| sets.at(good_enough)),
         })
     }
@@ -172,11 +177,10 @@ impl Model {
     }
 
     /// Too many unseen words, or an embedding that is too far from every prototype.
-    fn is_novel(&self, features: &Features, novelty: Option<f32>) -> bool {
+    fn is_novel(&self, novelty: Option<f32>, nearest: Option<&Nearest>) -> bool {
         let limit = self.metadata.novelty;
         let strange = limit.zip(novelty).is_some_and(|(limit, novelty)| limit.is_exceeded_by(novelty));
-        let similarity = self.prototypes.as_ref().and_then(|prototypes| prototypes.similarity(features));
-        let far = self.embedding_space().zip(similarity);
+        let far = self.embedding_space().zip(nearest.and_then(Nearest::similarity));
         strange || far.is_some_and(|(space, similarity)| similarity < space.least_similarity)
     }
 

@@ -74,7 +74,7 @@ fn batch_gradient(
         let sample = &samples[*row];
         seen.clear();
         seen.extend(visible(before_embedding(&sample.steps, hide_embedding), hide_ngrams, hide_tags));
-        parameters.accumulate_softened_gradient(sample, &seen, stage.temperature, &mut gradient);
+        parameters.accumulate_gradient(sample, &seen, stage.temperature, &mut gradient);
     }
     for slope in &mut gradient {
         *slope /= batch.len() as f64;
@@ -88,7 +88,7 @@ fn stopping_loss(parameters: &Parameters, samples: &[Sample], rows: &[usize], st
         let losses = rows.iter().map(|row| {
             let sample = &samples[*row];
             let seen = visible(before_embedding(&sample.steps, hide_embedding), false, hide_tags);
-            parameters.softened_loss(sample, seen, stage.temperature)
+            parameters.loss(sample, seen, stage.temperature)
         });
         losses.sum::<f64>() / rows.len().max(1) as f64
     };

@@ -71,14 +71,10 @@ impl Parameters {
         self.heads(&state)
     }
 
-    /// The mean over the heads of the logistic losses of one sample.
-    pub fn loss<'a>(&self, sample: &Sample, steps: impl IntoIterator<Item = &'a [f64; INPUTS]>) -> f64 {
-        self.softened_loss(sample, steps, 1.0)
-    }
-
-    /// As [`Parameters::loss`], of logits that are divided by the temperature T, times T squared (Hinton, Vinyals
-    /// and Dean, arXiv 1503.02531): its slope by a logit is `T (logistic(logit / T) - target)`.
-    pub fn softened_loss<'a>(
+    /// The mean over the heads of the logistic losses of one sample, of logits that are divided by the temperature T,
+    /// times T squared (Hinton, Vinyals and Dean, arXiv 1503.02531): its slope by a logit is
+    /// `T (logistic(logit / T) - target)`. At 1 it is the plain loss.
+    pub fn loss<'a>(
         &self,
         sample: &Sample,
         steps: impl IntoIterator<Item = &'a [f64; INPUTS]>,
@@ -92,12 +88,7 @@ impl Parameters {
     }
 
     /// Adds the gradient of [`Parameters::loss`] to `gradient`, which is laid out as the parameters.
-    pub fn accumulate_gradient(&self, sample: &Sample, steps: &[[f64; INPUTS]], gradient: &mut [f64]) {
-        self.accumulate_softened_gradient(sample, steps, 1.0, gradient);
-    }
-
-    /// Adds the gradient of [`Parameters::softened_loss`] to `gradient`.
-    pub fn accumulate_softened_gradient(
+    pub fn accumulate_gradient(
         &self,
         sample: &Sample,
         steps: &[[f64; INPUTS]],
@@ -211,12 +202,12 @@ mod tests {
         for steps in 0..=2 {
             let (parameters, sample) = (parameters(), sample(steps));
             let mut gradient = vec![0.0; PARAMETERS];
-            parameters.accumulate_gradient(&sample, &sample.steps, &mut gradient);
+            parameters.accumulate_gradient(&sample, &sample.steps, 1.0, &mut gradient);
             for (index, slope) in gradient.iter().enumerate() {
                 let moved = |by: f64| {
                     let mut moved = parameters.clone();
                     moved.0[index] += by;
-                    moved.loss(&sample, &sample.steps)
+                    moved.loss(&sample, &sample.steps, 1.0)
                 };
                 let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
                 let error = (slope - expected).abs();
@@ -227,11 +218,11 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_at_a_temperature_is_that_of_the_softened_loss_and_of_the_formula() {
+    fn the_gradient_at_a_temperature_is_that_of_the_loss_and_of_the_formula() {
         let (parameters, sample) = (parameters(), sample(2));
         let gradient = |temperature| {
             let mut gradient = vec![0.0; PARAMETERS];
-            parameters.accumulate_softened_gradient(&sample, &sample.steps, temperature, &mut gradient);
+            parameters.accumulate_gradient(&sample, &sample.steps, temperature, &mut gradient);
             gradient
         };
         let logits = parameters.logits(&sample.statistics, &sample.steps);
@@ -240,7 +231,7 @@ mod tests {
                 let moved = |by: f64| {
                     let mut moved = parameters.clone();
                     moved.0[index] += by;
-                    moved.softened_loss(&sample, &sample.steps, temperature)
+                    moved.loss(&sample, &sample.steps, temperature)
                 };
                 let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
                 assert!(
@@ -270,13 +261,13 @@ mod tests {
     #[test]
     fn a_gradient_step_lowers_the_loss() {
         let (mut parameters, sample) = (parameters(), sample(2));
-        let before = parameters.loss(&sample, &sample.steps);
+        let before = parameters.loss(&sample, &sample.steps, 1.0);
         let mut gradient = vec![0.0; PARAMETERS];
-        parameters.accumulate_gradient(&sample, &sample.steps, &mut gradient);
+        parameters.accumulate_gradient(&sample, &sample.steps, 1.0, &mut gradient);
         for (value, slope) in parameters.0.iter_mut().zip(&gradient) {
             *value -= 1e-3 * slope;
         }
-        assert!(parameters.loss(&sample, &sample.steps) < before);
+        assert!(parameters.loss(&sample, &sample.steps, 1.0) < before);
     }
 
     #[test]

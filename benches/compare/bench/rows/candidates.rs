@@ -18,7 +18,7 @@ use tinydancer_engine::candidate::store::{Entry, Storage, Store};
 use tinydancer_engine::fastgrnn::CellWeights;
 use tinydancer_engine::simd::Level;
 
-use super::{Row, Rows, matrix, row};
+use super::{Row, Rows, levels, matrix, row};
 use crate::bounds;
 
 /// What the peer multiplies its features with before its network reads them, in its order.
@@ -76,13 +76,6 @@ pub(crate) fn add(all: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-/// What the processor can do, the best first.
-fn levels() -> Vec<Level> {
-    let mut levels = Level::all();
-    levels.reverse();
-    levels
-}
-
 /// Whole decisions at a level, like for like and with streams, and what bounds them.
 fn decisions(all: &mut Rows, level: Level) -> Result<()> {
     for count in [10, 100, 1000] {
@@ -119,12 +112,7 @@ fn decisions(all: &mut Rows, level: Level) -> Result<()> {
 
 /// Chooses with one clock read, request after request.
 fn select<const I: usize, const H: usize, const N: usize>(store: Store<I, H, N>) -> Operation {
-    let (queries, start, mut scratch) = (inputs::queries(), Instant::now(), Scratch::default());
-    let signals = request_signals();
-    Operation::of(move |number| {
-        let query = Query { embedding: black_box(&queries[number % QUERIES]), tags: &[], signals };
-        black_box(&store).select(&query, EARLIER + start.elapsed(), &mut scratch).ok()
-    })
+    each(store, 1)
 }
 
 /// As [`select`], told for one candidate of so many.

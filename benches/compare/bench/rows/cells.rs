@@ -8,14 +8,14 @@ use tinydancer_compare::measure::Operation;
 use tinydancer_engine::fastgrnn::{Cell, LowRankCell, LowRankWeights};
 use tinydancer_engine::simd::{Level, Simd, Work};
 
-use super::{Row, Rows, matrix, row};
+use super::{Row, Rows, levels, matrix, row};
 
 const INPUTS: usize = 32;
 const UNITS: usize = 64;
 const RANK: usize = 8;
 
 pub(crate) fn add(all: &mut Rows) -> anyhow::Result<()> {
-    for level in Level::all().into_iter().rev() {
+    for level in levels() {
         let weights = weights();
         all.add(&format!("cell/64-units/{}", level.name()), |_| {
             Ok(Row::of(operation(level, Cell::new(&weights.multiplied()))))

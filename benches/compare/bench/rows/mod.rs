@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use tinydancer_compare::inputs::Numbers;
 use tinydancer_compare::measure::Operation;
+use tinydancer_engine::simd::Level;
 
 /// What is measured, and what bounds it.
 pub(crate) struct Rows {
@@ -114,6 +115,11 @@ pub(crate) fn all(folder: &Path, asked: &[String]) -> Result<Rows> {
     breaker::add(&mut all)?;
     history::add(&mut all, folder)?;
     Ok(all)
+}
+
+/// What the processor can do, the best first.
+fn levels() -> impl Iterator<Item = Level> {
+    Level::all().into_iter().rev()
 }
 
 fn row<const N: usize>(numbers: &mut Numbers, size: f32) -> [f32; N] {

@@ -17,7 +17,7 @@ use tinydancer_engine::features::{Features, STATISTICS};
 use tinydancer_engine::network::{Network, NetworkWeights};
 use tinydancer_engine::simd::Level;
 
-use super::{Row, Rows, matrix, quantiles, row};
+use super::{Row, Rows, levels, matrix, quantiles, row};
 
 /// Texts that take turns.
 const TEXTS: usize = 256;
@@ -29,7 +29,7 @@ const TAGS: [(&str, &str); 2] = [("task", "question-answering"), ("subject", "ma
 const RULE: DecisionRule = DecisionRule::Risk { permille: 50 };
 
 pub(crate) fn add(all: &mut Rows) -> Result<()> {
-    for level in Level::all().into_iter().rev() {
+    for level in levels() {
         all.add(&format!("tier/network-5-steps/{}", level.name()), |_| Ok(Row::of(network(level))))?;
     }
     all.add("tier/decision", |_| Ok(Row::of(decision(model()?))))?;

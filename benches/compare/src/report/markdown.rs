@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result, ensure};
 
-use super::table::{ratio, share, versions};
-use super::{Report, time};
+use super::Report;
+use super::table::{cells, versions};
 
 /// Where the block begins.
 pub const BEGIN: &str = "<!-- begin: cargo xtask bench -->";
@@ -38,19 +38,9 @@ fn write(out: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(out, " ratio | limit | share | counted |")?;
     writeln!(out, "|---|---|---|{}---|---|---|---|", "---|".repeat(versions.len()))?;
     for row in &report.rows {
-        write!(out, "| {} | {} | {} |", row.name, time(row.ours_ns), share(row.ours_spread))?;
-        for version in &versions {
-            write!(out, " {} |", row.peer(version).map_or_else(String::new, |peer| time(peer.ns)))?;
-        }
-        let (limit, counted) = (row.limit_ns.map(time), row.counted_ns.map(time));
-        writeln!(
-            out,
-            " {} | {} | {} | {} |",
-            row.ratio.map_or_else(String::new, ratio),
-            limit.unwrap_or_default(),
-            share(row.share_of_limit),
-            counted.unwrap_or_default(),
-        )?;
+        let (first, peers, last) = cells(row, &versions);
+        let cells: Vec<String> = first.into_iter().chain(peers).chain(last).collect();
+        writeln!(out, "| {} |", cells.join(" | "))?;
     }
     Ok(())
 }

@@ -14,27 +14,38 @@ pub fn table(report: &Report) -> String {
 }
 
 fn write(out: &mut String, report: &Report, versions: &[String]) -> std::fmt::Result {
-    write!(out, "{:<44} {:>10} {:>7}", "row", "ours", "spread")?;
-    for version in versions {
-        write!(out, " {version:>10}")?;
-    }
-    writeln!(out, " {:>8} {:>10} {:>6} {:>10}", "ratio", "limit", "share", "counted")?;
+    line(out, ["row", "ours", "spread"], versions, ["ratio", "limit", "share", "counted"])?;
     for row in &report.rows {
-        write!(out, "{:<44} {:>10} {:>7}", row.name, time(row.ours_ns), share(row.ours_spread))?;
-        for version in versions {
-            write!(out, " {:>10}", row.peer(version).map_or_else(String::new, |peer| time(peer.ns)))?;
-        }
-        let (limit, counted) = (row.limit_ns.map(time), row.counted_ns.map(time));
-        writeln!(
-            out,
-            " {:>8} {:>10} {:>6} {:>10}",
-            row.ratio.map_or_else(String::new, ratio),
-            limit.unwrap_or_default(),
-            share(row.share_of_limit),
-            counted.unwrap_or_default(),
-        )?;
+        let (first, peers, last) = cells(row, versions);
+        line(out, first.each_ref().map(String::as_str), &peers, last.each_ref().map(String::as_str))?;
     }
     Ok(())
+}
+
+fn line(out: &mut String, first: [&str; 3], peers: &[String], last: [&str; 4]) -> std::fmt::Result {
+    let [name, ours, spread] = first;
+    write!(out, "{name:<44} {ours:>10} {spread:>7}")?;
+    for peer in peers {
+        write!(out, " {peer:>10}")?;
+    }
+    let [ratio, limit, share, counted] = last;
+    writeln!(out, " {ratio:>8} {limit:>10} {share:>6} {counted:>10}")
+}
+
+/// What is told of a row: itself, the time of each peer, and how they compare. What is not known is empty.
+pub(super) fn cells(row: &Row, versions: &[String]) -> ([String; 3], Vec<String>, [String; 4]) {
+    let known = |nanoseconds: Option<f64>| nanoseconds.map_or_else(String::new, time);
+    let peers = versions.iter().map(|version| known(row.peer(version).map(|peer| peer.ns)));
+    (
+        [row.name.clone(), time(row.ours_ns), share(row.ours_spread)],
+        peers.collect(),
+        [
+            row.ratio.map_or_else(String::new, ratio),
+            known(row.limit_ns),
+            share(row.share_of_limit),
+            known(row.counted_ns),
+        ],
+    )
 }
 
 /// The peers' versions, oldest first.
@@ -52,7 +63,7 @@ pub(super) fn ratio(ratio: f64) -> String {
     if ratio < 10.0 { format!("{ratio:.1}x") } else { format!("{ratio:.0}x") }
 }
 
-pub(super) fn share(share: Option<f64>) -> String {
+fn share(share: Option<f64>) -> String {
     share.map_or_else(String::new, |share| format!("{:.0} %", share * 100.0))
 }
 

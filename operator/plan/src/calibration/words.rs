@@ -6,7 +6,7 @@ use tinydancer_crds::{
     routing_policy::{CalibrationState, CalibrationStatus, CoverageStatus},
 };
 
-use super::{LEAST_PAIRS, ModelCalibration, Promise, Threshold, mean_loss, state};
+use super::{LEAST_PAIRS, ModelCalibration, Promise, Threshold, fraction, mean_loss, state};
 use crate::{
     explain::grouped,
     plan::{Event, EventKind, Notice},
@@ -104,10 +104,7 @@ fn seen(promise: Promise, recorded: Option<&ModelCalibration>) -> String {
 
 /// Which truths the model's sets surely hold less often than its artifact promises; nothing where they do not.
 fn fallen_short(recorded: &ModelCalibration) -> String {
-    let Some(promised) = recorded.coverage_promised_permille.map(|permille| f64::from(permille) / 1000.0)
-    else {
-        return String::new();
-    };
+    let Some(promised) = recorded.coverage_promised_permille.map(fraction) else { return String::new() };
     let truths = [(recorded.coverage.good_enough, "was"), (recorded.coverage.not_good_enough, "was not")];
     let short = truths.into_iter().filter(|(counts, _)| counts.falls_short(promised));
     let words = short.filter_map(|(counts, was)| {

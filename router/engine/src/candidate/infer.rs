@@ -2,7 +2,7 @@
 #![allow(clippy::inline_always, reason = "compiled inside each level's own function")]
 
 use super::kernel;
-use super::ranker::Ranker;
+use super::ranker::{Ranker, in_lanes};
 use crate::simd::{LANES, Level, Simd, Work};
 
 impl<const I: usize, const H: usize, const N: usize> Ranker<I, H, N> {
@@ -46,10 +46,7 @@ impl<const I: usize, const H: usize, const N: usize> Work for One<'_, I, H, N> {
         for (place, (column, signal)) in lanes.w.iter().zip(self.signals).enumerate() {
             sums[place % 2] = simd.mul_add(simd.load(&column.0), simd.splat(*signal), sums[place % 2]);
         }
-        let mut state = [0.0; LANES];
-        for (lane, hidden) in state.iter_mut().zip(self.state) {
-            *lane = *hidden;
-        }
+        let state = simd.load(&in_lanes(self.state).0);
         if self.state.iter().any(|hidden| *hidden != 0.0) {
             for (place, (column, hidden)) in lanes.u.iter().zip(self.state).enumerate() {
                 sums[place % 2] = simd.mul_add(simd.load(&column.0), simd.splat(*hidden), sums[place % 2]);
@@ -57,7 +54,7 @@ impl<const I: usize, const H: usize, const N: usize> Work for One<'_, I, H, N> {
         }
         let constants = [simd.splat(self.ranker.gain), simd.splat(self.ranker.floor)];
         let sum = simd.add(sums[0], sums[1]);
-        let hidden = kernel::step(simd, constants, sum, simd.load(&lanes.ratio.0), Some(simd.load(&state)));
+        let hidden = kernel::step(simd, constants, sum, simd.load(&lanes.ratio.0), Some(state));
         let mut heads = self.ranker.head_bias;
         for (head, weights) in heads.iter_mut().zip(&lanes.heads) {
             *head += simd.sum(simd.mul(hidden, simd.load(&weights.0)));

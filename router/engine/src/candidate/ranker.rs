@@ -261,7 +261,9 @@ impl<const I: usize, const H: usize, const N: usize> Ranker<I, H, N> {
     }
 }
 
-fn in_lanes<const H: usize>(numbers: &[f32; H]) -> Line<f32, LANES> {
+/// The numbers of the units side by side; empty places are 0.
+#[inline]
+pub(super) fn in_lanes<const H: usize>(numbers: &[f32; H]) -> Line<f32, LANES> {
     let mut line = Line([0.0; LANES]);
     for (lane, number) in line.0.iter_mut().zip(numbers) {
         *lane = *number;

@@ -6,8 +6,8 @@ mod read_out;
 mod tags;
 
 pub use ngrams::NgramTables;
-pub(crate) use prototypes::SHARPNESS;
 pub use prototypes::{NEAREST, Prototypes};
+pub(crate) use prototypes::{Nearest, SHARPNESS};
 pub use read_out::ReadOut;
 pub use tags::TagTable;
 

@@ -31,6 +31,18 @@ struct Near {
     cell: usize,
 }
 
+/// The most similar cells, in descending order; of equal ones the first.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Nearest([Option<Near>; NEAREST]);
+
+impl Nearest {
+    /// Cosine of the nearest cell, -1 to 1.
+    pub(crate) fn similarity(&self) -> Option<f32> {
+        let [nearest, ..] = self.0;
+        nearest.map(|near| near.similarity)
+    }
+}
+
 impl Prototypes {
     /// Prepares cells of so many dimensions.
     pub fn new(parts: &PrototypeParts, dimensions: usize) -> Self {
@@ -49,13 +61,29 @@ impl Prototypes {
 
     /// Cosine of the nearest cell, -1 to 1; nothing without an embedding of these dimensions.
     pub fn similarity(&self, features: &Features) -> Option<f32> {
-        let embedding = self.embedding(features)?;
-        let [nearest, ..] = self.nearest_at(Level::best(), embedding);
-        nearest.map(|near| near.similarity)
+        self.nearest(features)?.similarity()
     }
 
-    fn embedding<'a>(&self, features: &'a Features) -> Option<&'a [f32]> {
-        features.embedding().filter(|embedding| embedding.len() == self.dimensions)
+    /// The cells that evidence and similarity are taken from; nothing without an embedding of these dimensions.
+    pub(crate) fn nearest(&self, features: &Features) -> Option<Nearest> {
+        let embedding = features.embedding().filter(|embedding| embedding.len() == self.dimensions)?;
+        Some(self.nearest_at(Level::best(), embedding))
+    }
+
+    /// What was counted in these cells, the most in the nearest.
+    pub(crate) fn evidence_of(&self, nearest: &Nearest) -> Option<Evidence> {
+        let best = nearest.similarity()?;
+        let mut total = Counts::default();
+        for near in nearest.0.iter().flatten() {
+            let Some(counts) = self.counts.get(near.cell) else { continue };
+            let share = exp(SHARPNESS * (near.similarity - best));
+            total += Counts {
+                requests: share * counts.requests,
+                gain: share * counts.gain,
+                good_enough: share * counts.good_enough,
+            };
+        }
+        Some(Evidence::of_counts(Source::Prototype, total, self.overall, self.prior))
     }
 
     #[inline(always)]
@@ -63,13 +91,12 @@ impl Prototypes {
         self.centres.chunks_exact(self.dimensions.max(1)).map(move |centre| dot(simd, centre, embedding))
     }
 
-    fn nearest_at(&self, level: Level, embedding: &[f32]) -> [Option<Near>; NEAREST] {
+    fn nearest_at(&self, level: Level, embedding: &[f32]) -> Nearest {
         level.run(Search { prototypes: self, embedding })
     }
 
-    /// The most similar cells, in descending order; of equal ones the first.
     #[inline(always)]
-    fn nearest<S: Simd>(&self, simd: S, embedding: &[f32]) -> [Option<Near>; NEAREST] {
+    fn search<S: Simd>(&self, simd: S, embedding: &[f32]) -> Nearest {
         let mut nearest = [None; NEAREST];
         for (cell, similarity) in self.similarities(simd, embedding).enumerate() {
             let mut carried = Some(Near { similarity, cell });
@@ -80,7 +107,7 @@ impl Prototypes {
                 }
             }
         }
-        nearest
+        Nearest(nearest)
     }
 }
 
@@ -90,11 +117,11 @@ struct Search<'a> {
 }
 
 impl Work for Search<'_> {
-    type Output = [Option<Near>; NEAREST];
+    type Output = Nearest;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Self::Output {
-        self.prototypes.nearest(simd, self.embedding)
+    fn run<S: Simd>(self, simd: S) -> Nearest {
+        self.prototypes.search(simd, self.embedding)
     }
 }
 
@@ -104,19 +131,7 @@ impl EvidenceSource for Prototypes {
     }
 
     fn evidence(&self, features: &Features) -> Option<Evidence> {
-        let nearest = self.nearest_at(Level::best(), self.embedding(features)?);
-        let best = nearest.first().copied().flatten()?.similarity;
-        let mut total = Counts::default();
-        for near in nearest.iter().flatten() {
-            let Some(counts) = self.counts.get(near.cell) else { continue };
-            let share = exp(SHARPNESS * (near.similarity - best));
-            total += Counts {
-                requests: share * counts.requests,
-                gain: share * counts.gain,
-                good_enough: share * counts.good_enough,
-            };
-        }
-        Some(Evidence::of_counts(Source::Prototype, total, self.overall, self.prior))
+        self.evidence_of(&self.nearest(features)?)
     }
 }
 
@@ -147,7 +162,7 @@ mod tests {
     #[test]
     fn the_eight_most_similar_cells_count_and_the_nearest_counts_most() {
         let prototypes = prototypes();
-        let near = prototypes.nearest_at(Level::best(), &[1.0, 0.0]);
+        let near = prototypes.nearest_at(Level::best(), &[1.0, 0.0]).0;
         let cells: Vec<usize> = near.iter().flatten().map(|near| near.cell).collect();
         assert_eq!(cells.len(), NEAREST);
         assert_eq!(cells[0], 0);

@@ -28,9 +28,9 @@ fn gradients_agree_with_those_of_pytorch() {
         let steps = case.steps.len();
         let parameters = Parameters(case.parameters);
         let sample = Sample { statistics: case.statistics, steps: case.steps, targets: case.targets };
-        assert!((parameters.loss(&sample, &sample.steps) - case.loss).abs() < 1e-12, "{steps} steps");
+        assert!((parameters.loss(&sample, &sample.steps, 1.0) - case.loss).abs() < 1e-12, "{steps} steps");
         let mut gradient = vec![0.0; PARAMETERS];
-        parameters.accumulate_gradient(&sample, &sample.steps, &mut gradient);
+        parameters.accumulate_gradient(&sample, &sample.steps, 1.0, &mut gradient);
         assert_eq!(case.gradient.len(), PARAMETERS);
         for (index, (ours, theirs)) in gradient.iter().zip(&case.gradient).enumerate() {
             assert!((ours - theirs).abs() < 1e-12, "parameter {index} with {steps} steps: {ours} {theirs}");
